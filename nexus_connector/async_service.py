@@ -1,0 +1,277 @@
+"""The awaited face of a service: any HTTP API, by method and path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from .message import Into, Response
+from .operation import CallOptions, Operation, Page
+from .service import endless
+from .service_calls import BodyOptions, ReadOptions, call_options, pager, request_operation, stream_operation
+from .stream import AsyncStream
+
+if TYPE_CHECKING:
+    from .async_connector import AsyncConnector
+
+T = TypeVar("T")
+
+
+class AsyncService:
+    """One service of the configuration. Errors of 400 and above are raised; ``allow_status`` returns them.
+
+    >>> AsyncService.__name__
+    'AsyncService'
+    """
+
+    def __init__(self, connector: AsyncConnector, name: str) -> None:
+        self._connector = connector
+        self.name = name
+
+    @overload
+    async def get(
+        self, path: str, /, *, into: Into[T], allow_status: Collection[int] = ..., **options: Unpack[ReadOptions]
+    ) -> T: ...
+    @overload
+    async def get(
+        self, path: str, /, *, allow_status: Collection[int] = ..., **options: Unpack[ReadOptions]
+    ) -> Response: ...
+    async def get(
+        self,
+        path: str,
+        /,
+        *,
+        into: Into[Any] | None = None,
+        allow_status: Collection[int] = (),
+        **options: Unpack[ReadOptions],
+    ) -> Any:
+        """Send a GET.
+
+        Args:
+            path: Path below the base URL, beginning with one slash; ``{name}`` is filled from ``path_values``.
+            into: Class or callable for the JSON of the answer; without it the `Response` is returned.
+            allow_status: Statuses of 400 and above that are returned instead of raised.
+            options: See `ReadOptions`.
+
+        Raises:
+            ConnectorError: Whatever went wrong.
+        """
+        return await self._send("GET", path, into, allow_status, options)
+
+    @overload
+    async def head(
+        self, path: str, /, *, into: Into[T], allow_status: Collection[int] = ..., **options: Unpack[ReadOptions]
+    ) -> T: ...
+    @overload
+    async def head(
+        self, path: str, /, *, allow_status: Collection[int] = ..., **options: Unpack[ReadOptions]
+    ) -> Response: ...
+    async def head(
+        self,
+        path: str,
+        /,
+        *,
+        into: Into[Any] | None = None,
+        allow_status: Collection[int] = (),
+        **options: Unpack[ReadOptions],
+    ) -> Any:
+        """Send a HEAD.
+
+        Args:
+            path: Path below the base URL, beginning with one slash; ``{name}`` is filled from ``path_values``.
+            into: Class or callable for the JSON of the answer; without it the `Response` is returned.
+            allow_status: Statuses of 400 and above that are returned instead of raised.
+            options: See `ReadOptions`.
+
+        Raises:
+            ConnectorError: Whatever went wrong.
+        """
+        return await self._send("HEAD", path, into, allow_status, options)
+
+    @overload
+    async def delete(
+        self, path: str, /, *, into: Into[T], allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> T: ...
+    @overload
+    async def delete(
+        self, path: str, /, *, allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> Response: ...
+    async def delete(
+        self,
+        path: str,
+        /,
+        *,
+        into: Into[Any] | None = None,
+        allow_status: Collection[int] = (),
+        **options: Unpack[BodyOptions],
+    ) -> Any:
+        """Send a DELETE.
+
+        Args:
+            path: Path below the base URL, beginning with one slash; ``{name}`` is filled from ``path_values``.
+            into: Class or callable for the JSON of the answer; without it the `Response` is returned.
+            allow_status: Statuses of 400 and above that are returned instead of raised.
+            options: See `BodyOptions`.
+
+        Raises:
+            ConnectorError: Whatever went wrong.
+        """
+        return await self._send("DELETE", path, into, allow_status, options)
+
+    @overload
+    async def post(
+        self, path: str, /, *, into: Into[T], allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> T: ...
+    @overload
+    async def post(
+        self, path: str, /, *, allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> Response: ...
+    async def post(
+        self,
+        path: str,
+        /,
+        *,
+        into: Into[Any] | None = None,
+        allow_status: Collection[int] = (),
+        **options: Unpack[BodyOptions],
+    ) -> Any:
+        """Send a POST.
+
+        Args:
+            path: Path below the base URL, beginning with one slash; ``{name}`` is filled from ``path_values``.
+            into: Class or callable for the JSON of the answer; without it the `Response` is returned.
+            allow_status: Statuses of 400 and above that are returned instead of raised.
+            options: See `BodyOptions`.
+
+        Raises:
+            ConnectorError: Whatever went wrong.
+        """
+        return await self._send("POST", path, into, allow_status, options)
+
+    @overload
+    async def put(
+        self, path: str, /, *, into: Into[T], allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> T: ...
+    @overload
+    async def put(
+        self, path: str, /, *, allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> Response: ...
+    async def put(
+        self,
+        path: str,
+        /,
+        *,
+        into: Into[Any] | None = None,
+        allow_status: Collection[int] = (),
+        **options: Unpack[BodyOptions],
+    ) -> Any:
+        """Send a PUT.
+
+        Args:
+            path: Path below the base URL, beginning with one slash; ``{name}`` is filled from ``path_values``.
+            into: Class or callable for the JSON of the answer; without it the `Response` is returned.
+            allow_status: Statuses of 400 and above that are returned instead of raised.
+            options: See `BodyOptions`.
+
+        Raises:
+            ConnectorError: Whatever went wrong.
+        """
+        return await self._send("PUT", path, into, allow_status, options)
+
+    @overload
+    async def patch(
+        self, path: str, /, *, into: Into[T], allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> T: ...
+    @overload
+    async def patch(
+        self, path: str, /, *, allow_status: Collection[int] = ..., **options: Unpack[BodyOptions]
+    ) -> Response: ...
+    async def patch(
+        self,
+        path: str,
+        /,
+        *,
+        into: Into[Any] | None = None,
+        allow_status: Collection[int] = (),
+        **options: Unpack[BodyOptions],
+    ) -> Any:
+        """Send a PATCH.
+
+        Args:
+            path: Path below the base URL, beginning with one slash; ``{name}`` is filled from ``path_values``.
+            into: Class or callable for the JSON of the answer; without it the `Response` is returned.
+            allow_status: Statuses of 400 and above that are returned instead of raised.
+            options: See `BodyOptions`.
+
+        Raises:
+            ConnectorError: Whatever went wrong.
+        """
+        return await self._send("PATCH", path, into, allow_status, options)
+
+    async def paginate(
+        self,
+        path: str,
+        /,
+        *,
+        into: Into[T],
+        query: Mapping[str, object] | None = None,
+        path_values: Mapping[str, object] | None = None,
+        max_pages: int = 10_000,
+    ) -> AsyncIterator[T]:
+        """Iterate over a list that comes in pages; each page is a call of its own.
+
+        Args:
+            path: Path of the list.
+            into: Class or callable for one item.
+            query: Query parameters of the first page.
+            path_values: Values of the path's placeholders.
+            max_pages: After this many pages the list is taken for endless.
+
+        Raises:
+            ConnectorError: Whatever went wrong; InvalidRequestError after `max_pages`.
+        """
+        target = self._connector.runtime.target(self.name)
+        operation: Operation[Page[T]] | None = pager(target, path, into).first(path, query or {}, path_values or {})
+        for _ in range(max_pages):
+            if operation is None:
+                return
+            page: Page[T] = await self._connector.perform(self.name, operation)
+            for item in page.items:
+                yield item
+            operation = page.next
+        if operation is not None:
+            raise endless(self.name, path, max_pages)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, /, *, idle_timeout_seconds: float = 30, **options: Unpack[ReadOptions]
+    ) -> AsyncGenerator[AsyncStream]:
+        """Open an answer whose body is read piece by piece.
+
+        Args:
+            path: Path below the base URL.
+            idle_timeout_seconds: Longest wait for the next piece; ``timeout_seconds`` ends at the headers.
+            options: See `ReadOptions`.
+
+        Raises:
+            ConnectorError: Whatever went wrong; while reading, if the body breaks off.
+        """
+        response, body = await self._connector.open_stream(
+            self.name, stream_operation(path, idle_timeout_seconds, options), call_options(options)
+        )
+        try:
+            yield AsyncStream(response, body)
+        except BaseException as error:
+            body.close(error)
+            raise
+        finally:
+            body.close()
+
+    async def _send(
+        self, method: str, path: str, into: Into[Any] | None, allow_status: Collection[int], options: Mapping[str, Any]
+    ) -> Any:
+        options_of_call: CallOptions = call_options(options)
+        return await self._connector.perform(
+            self.name, lambda: request_operation(method, path, into, allow_status, options), options_of_call
+        )

@@ -1,0 +1,295 @@
+"""Attempts: the core's stages from choosing the base URL to the send on the wire (slots 500 to 1000)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from .credentials import Credentials
+from .errors import ConnectorError, CredentialNotFoundError, InvalidRequestError, PluginError, with_unknown_outcome
+from .events import AttemptFinished, RateLimited
+from .hooks import Hook
+from .judge import context, judge_answer, judge_failure, lost, refuse, within_safety
+from .message import CallInfo, Request, Response, check_wire
+from .pipeline import Next, Result, Stage
+from .stream import BodyStream, StreamBody
+from .transport import SendError
+from .verdict import Outcome, Verdict, is_retry_safe, may_repeat
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .target import Target
+
+
+class BeforeRequest(Stage):
+    """Slot 250: hooks change the request of a call, or answer it."""
+
+    name = "before_request"
+    slot = 250
+
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self._hooks = tuple(hooks)
+
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        for hook in self._hooks:
+            try:
+                changed = await hook(call, request)
+            except PluginError:
+                raise
+            except ConnectorError as error:
+                return refuse(call, error)
+            if changed is None:
+                continue
+            hook.check(call, changed, (Request, Response))
+            if isinstance(changed, Response):
+                info = CallInfo(
+                    id=call.id, service=call.service, operation=call.operation.name, tenant_id=call.tenant_id
+                )
+                return judge_answer(call, attrs.evolve(changed, call=info))
+            request = changed
+        return await next(call, request)
+
+
+class PickRegion(Stage):
+    """Slot 500: the base URL of the attempt. Without failover it is the first one."""
+
+    name = "region"
+    slot = 500
+
+    def __init__(self, regions: Sequence[tuple[str, str]]) -> None:
+        self._region, self._base_url = regions[0]
+
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        call.region = self._region
+        return await next(call, attrs.evolve(request, base_url=self._base_url))
+
+
+class Reauthenticate(Stage):
+    """Slot 550: a 401 is answered once with other credentials, if anybody has some; everything behind it runs again."""
+
+    name = "reauthenticate"
+    slot = 550
+
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        call.rejected = None
+        result = await next(call, request)
+        if result.response is None or result.response.status != 401 or call.credentials is None:
+            return result
+        if request.source is not None and not request.source.repeatable:
+            return result
+        call.rejected = call.credentials
+        again = await next(call, request)
+        nobody = again.response is None and isinstance(again.verdict.error, CredentialNotFoundError)
+        return result if nobody else again
+
+
+class Authenticate(Stage):
+    """Slot 700: credentials, found by the resolve_credentials hook and put on the request."""
+
+    name = "credentials"
+    slot = 700
+
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self._hooks = tuple(hooks)
+
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        try:
+            credentials = await self._resolve(call)
+        except PluginError:
+            raise
+        except ConnectorError as error:
+            return refuse(call, error)
+        if credentials is None:
+            if call.rejected is None:
+                return await next(call, request)
+            hint = f"Configure services.{call.service}.credentials, or install a plugin that knows them."
+            return refuse(call, CredentialNotFoundError(f"No credentials were found for {call.service}.", hint=hint))
+        call.credentials = credentials
+        call.redactor = call.redactor.with_secrets(credentials.revealed())
+        return await next(call, credentials.apply(request))
+
+    async def _resolve(self, call: Call) -> Credentials | None:
+        for hook in self._hooks:
+            found = await hook(call, call.rejected)
+            if found is not None:
+                hook.check(call, found, (Credentials,))
+                return found  # type: ignore[no-any-return]  # checked on the line above
+        return None
+
+
+class BeforeAttempt(Stage):
+    """Slot 850: hooks change the request of one attempt, last of all."""
+
+    name = "before_attempt"
+    slot = 850
+
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self._hooks = tuple(hooks)
+
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        for hook in self._hooks:
+            try:
+                changed = await hook(call, request)
+            except PluginError:
+                raise
+            except ConnectorError as error:
+                return refuse(call, error)
+            if changed is not None:
+                hook.check(call, changed, (Request,))
+                request = changed
+        return await next(call, request)
+
+
+class Send(Stage):
+    """Slots 960 and 1000: one send on the wire, its verdict, its record."""
+
+    name = "send"
+    slot = 1000
+
+    def __init__(self, target: Target, classify: Sequence[Hook]) -> None:
+        self._target = target
+        self._classify = tuple(classify)
+
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        try:
+            check_wire(request)
+        except InvalidRequestError as error:
+            return refuse(call, error)
+        call.attempts += 1
+        started = call.io.now()
+        deadline = call.deadline if call.attempt_deadline is None else min(call.deadline, call.attempt_deadline)
+        try:
+            result = await self._send(call, request, deadline)
+            if self._classify:
+                result = await self._reclassify(call, result)
+        except BaseException:
+            self._finish(call, request, lost(call), started)
+            raise
+        if call.stream is None:
+            self._finish(call, request, result, started)
+        else:
+            call.stream.on_close(
+                lambda error: self._finish(call, request, result if error is None else lost(call), started)
+            )
+        return result
+
+    async def _send(self, call: Call, request: Request, deadline: float) -> Result:
+        operation = call.operation
+        try:
+            received = await call.io.send(call, request, deadline)
+        except SendError as failure:
+            return judge_failure(call, failure)
+        headers = received.headers
+        info = CallInfo(
+            id=call.id,
+            service=call.service,
+            operation=operation.name,
+            tenant_id=call.tenant_id,
+            attempts=call.attempts,
+            request_id=headers.get(self._target.request_id_header),
+        )
+        response = Response(status=received.status, headers=headers, body=received.body, call=info)
+        if received.stream is not None:
+            response = self._open_stream(call, response, received.stream, deadline)
+        return judge_answer(call, response)
+
+    def _open_stream(self, call: Call, response: Response, body: BodyStream, deadline: float) -> Response:
+        """Hand a good answer over unread; the body of an error is small, and its text is needed."""
+        if response.status < 400 or response.status in call.operation.allow_status:
+            idle = call.operation.idle_timeout_seconds
+            call.stream = StreamBody(body, call.io, idle_timeout_seconds=idle, fail=lambda error: _broken(call, error))
+            return attrs.evolve(response, stream=call.stream)
+        try:
+            return attrs.evolve(response, body=body.read(deadline))
+        except SendError:
+            return response
+        finally:
+            body.close()
+
+    async def _reclassify(self, call: Call, result: Result) -> Result:
+        verdict = core = result.verdict
+        for hook in self._classify:
+            changed = await hook(call, verdict, result.response)
+            if changed is not None:
+                hook.check(call, changed, (Verdict,))
+                verdict = within_safety(call, core, changed)
+        return result if verdict is core else Result(verdict, result.response)
+
+    def _finish(self, call: Call, request: Request, result: Result, started: float) -> None:
+        ended = call.io.now()
+        self._target.record_attempt(call, request, result, started, ended)
+        response, verdict = result.response, result.verdict
+        status = response.status if response is not None else None
+        if status == 429:
+            call.emit(RateLimited, by="vendor", retry_after_seconds=verdict.retry_after)
+        call.emit(
+            AttemptFinished,
+            operation=call.operation.name,
+            attempt=call.attempts,
+            region=call.region,
+            status=status,
+            outcome=verdict.outcome,
+            duration_seconds=ended - started,
+        )
+
+
+def _broken(call: Call, error: BaseException) -> BaseException:
+    if not isinstance(error, SendError):
+        return error
+    failure = judge_failure(call, error).verdict.error
+    return failure if failure is not None else error
+
+
+class Run(Stage):
+    """Slot 1000 of ``run()``: a call of a vendor's own SDK instead of a send."""
+
+    name = "run"
+    slot = 1000
+
+    def __init__(self, target: Target, classify: Sequence[Hook]) -> None:
+        self._send = Send(target, classify)
+
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        function = call.operation.send
+        assert function is not None  # noqa: S101  # this chain is only for operations that have one
+        call.attempts += 1
+        started = call.io.now()
+        try:
+            call.value = await call.io.run(function)
+            info = CallInfo(
+                id=call.id,
+                service=call.service,
+                operation=call.operation.name,
+                tenant_id=call.tenant_id,
+                attempts=call.attempts,
+            )
+            result = judge_answer(call, Response(status=200, call=info))
+        except Exception as error:
+            result = _judge_exception(call, error)
+            if self._send._classify:
+                result = await self._send._reclassify(call, result)
+        except BaseException:
+            self._send._finish(call, request, lost(call), started)
+            raise
+        self._send._finish(call, request, result, started)
+        return result
+
+
+def _judge_exception(call: Call, error: Exception) -> Result:
+    """Judge what a vendor's SDK raised: nobody knows how far it came."""
+    outcome = Outcome.UNKNOWN
+    kind = with_unknown_outcome(ConnectorError) if call.safety != "safe" else ConnectorError
+    safe = is_retry_safe(call.safety, outcome)
+    raised = kind(
+        f"{call.operation.name} of {call.service} raised {type(error).__name__}.",
+        hint="The SDK's own exception is the cause; a classify hook can say what it means.",
+        outcome=outcome,
+        retry_safe=safe,
+        **context(call),
+    )
+    raised.__cause__ = error
+    raised.seal(call.redactor)
+    retry = may_repeat(call.safety, outcome, transient=True)
+    return Result(Verdict(outcome=outcome, health="ignore", retry=retry, error=raised))

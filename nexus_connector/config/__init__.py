@@ -1,0 +1,15 @@
+"""Configuration: files, environment and mappings become one checked, frozen value."""
+
+from .model import Config, DomainConfig, EndpointConfig, PaginationConfig, PluginsConfig, ServiceConfig, StoresConfig
+from .secrets import SecretRef
+
+__all__ = [
+    "Config",
+    "DomainConfig",
+    "EndpointConfig",
+    "PaginationConfig",
+    "PluginsConfig",
+    "SecretRef",
+    "ServiceConfig",
+    "StoresConfig",
+]

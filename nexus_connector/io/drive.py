@@ -1,0 +1,81 @@
+"""The driver of the sync face: runs a coroutine that never suspends, and says who broke that rule."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Coroutine
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+from ..errors import PluginError
+
+T = TypeVar("T")
+
+_PACKAGE = __name__.partition(".")[0]
+_HINT = (
+    "Under Connector a stage or hook waits only through call.io (call.io.sleep, call.io.run ...); "
+    "use AsyncConnector for code that needs asyncio itself."
+)
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, in this thread, without an event loop.
+
+    A running loop of the caller is hidden meanwhile, so that nothing inside can take it for its own.
+
+    Raises:
+        PluginError: If something inside waits on anything but ``call.io``; names its file and line.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return _step(coroutine)
+    loop = asyncio._get_running_loop()
+    if loop is None:
+        return _step(coroutine)
+    asyncio._set_running_loop(None)
+    try:
+        return _step(coroutine)
+    finally:
+        asyncio._set_running_loop(loop)
+
+
+def _step(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # the value of a coroutine is its T
+    misuse = PluginError(f"{_culprit(coroutine)} waited on something else than call.io.", hint=_HINT)
+    try:
+        coroutine.throw(misuse)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    coroutine.close()  # it swallowed the error and waits again
+    raise misuse
+
+
+def _culprit(coroutine: Coroutine[Any, Any, object]) -> str:
+    """Name the innermost frame of somebody else's code that is suspended, else the innermost one."""
+    frames: list[tuple[FrameType | None, CodeType]] = []
+    inner: Any = coroutine
+    while inner is not None:
+        code = getattr(inner, "cr_code", None) or getattr(inner, "gi_code", None) or getattr(inner, "ag_code", None)
+        if code is not None:
+            frame = (
+                getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None) or getattr(inner, "ag_frame", None)
+            )
+            frames.append((frame, code))
+        inner = (
+            getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None) or getattr(inner, "ag_await", None)
+        )
+    chosen = [frame for frame in frames if _is_foreign(frame[0])] or frames
+    frame, code = chosen[-1]
+    line = frame.f_lineno if frame is not None else code.co_firstlineno
+    plugin = frame.f_globals.get("__name__", "?").partition(".")[0] if frame is not None else "?"
+    return f"{code.co_qualname} of {plugin} ({code.co_filename}:{line})"
+
+
+def _is_foreign(frame: FrameType | None) -> bool:
+    if frame is None:
+        return False
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package not in {_PACKAGE, "asyncio"}

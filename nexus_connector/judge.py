@@ -1,0 +1,174 @@
+"""Judging: answers, failures and refusals become results whose verdicts carry the error that would be raised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from .errors import (
+    AuthenticationError,
+    ConnectorError,
+    DeadlineExceededError,
+    NotFoundError,
+    TransportError,
+    VendorError,
+    VendorRateLimitError,
+    with_unknown_outcome,
+)
+from .message import Response
+from .pipeline import Result
+from .verdict import Outcome, Reading, Verdict, is_retry_safe, may_repeat, read_failure, read_status
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .transport import SendError
+
+_KINDS: dict[int, type[VendorError]] = {
+    401: AuthenticationError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    410: NotFoundError,
+    429: VendorRateLimitError,
+}
+_NOT_SENT_HINTS = {
+    "dns": "Nothing was sent. Check base_url and this machine's name resolution.",
+    "connect": "Nothing was sent. Check that the service is up and reachable from here.",
+    "tls": "Nothing was sent. Check the certificate; a private authority is named with ca_file.",
+    "write": "Nothing was sent.",
+    "read": "Nothing was sent.",
+}
+_UNKNOWN_HINT = "It may have happened: look at the vendor before making the call again."
+_REPEATABLE_HINT = "The same call may be made again."
+
+
+def context(call: Call, **fields: Any) -> dict[str, Any]:
+    """Return what every error says about its call."""
+    return {
+        "service": call.service,
+        "operation": call.operation.name,
+        "call_id": call.id,
+        "tenant_id": call.tenant_id,
+        "attempts": call.attempts,
+        **fields,
+    }
+
+
+def judge_answer(call: Call, response: Response) -> Result:
+    """Judge an answer: by the operation's own rules first, then by HTTP's."""
+    rules = call.operation.classification
+    status = response.status
+    fault = rules.fault(response) if rules.fault is not None and status < 400 else None
+    if fault is None and (status < 400 or status in call.operation.allow_status):
+        return Result(_DONE, response)
+    reading = read_status(status, response.headers.get("retry-after"), rules, now=call.io.wall().timestamp())
+    if fault is not None:
+        reading = Reading(Outcome.REFUSED, "ok", transient=False)
+    code = fault or (rules.code(response) if rules.code is not None else None)
+    return Result(_verdict(call, reading, _vendor_error(call, response, reading, code)), response)
+
+
+_DONE = Verdict(outcome=Outcome.DONE, health="ok")
+
+
+def _verdict(call: Call, reading: Reading, error: ConnectorError) -> Verdict:
+    return Verdict(
+        outcome=reading.outcome,
+        health=reading.health,
+        retry=may_repeat(
+            call.safety, reading.outcome, transient=reading.transient, replays_errors=call.target.replays_errors
+        ),
+        retry_after=reading.retry_after,
+        error=error,
+    )
+
+
+def _vendor_error(call: Call, response: Response, reading: Reading, code: str | None) -> VendorError:
+    rules, status = call.operation.classification, response.status
+    kind = rules.errors.get(code) if code is not None else None
+    kind = kind or rules.errors.get(status) or _KINDS.get(status, VendorError)
+    text = rules.message(response) if rules.message is not None else None
+    detail = "".join([f" ({code})" if code else "", f": {call.redactor.text(text[:500])}" if text else ""])
+    error = _of_outcome(kind, call, reading.outcome)(
+        f"{call.service} answered {call.operation.name} with {status}{detail}.",
+        status=status,
+        code=code,
+        request_id=response.call.request_id,
+        retry_after=reading.retry_after,
+        response=response,
+        hint=_vendor_hint(call, status, reading),
+        outcome=reading.outcome,
+        retry_safe=is_retry_safe(call.safety, reading.outcome),
+        **context(call),
+    )
+    error.seal(call.redactor)
+    return error
+
+
+def _vendor_hint(call: Call, status: int, reading: Reading) -> str:
+    if reading.outcome is Outcome.UNKNOWN:
+        return _UNKNOWN_HINT if not is_retry_safe(call.safety, reading.outcome) else _REPEATABLE_HINT
+    if status in {401, 403}:
+        return f"Check the credentials of services.{call.service} and what they are allowed."
+    if reading.retry_after is not None:
+        return f"Make the call again in {reading.retry_after:g} s or later."
+    if reading.transient:
+        return _REPEATABLE_HINT
+    return "Nothing happened there; change the call before making it again."
+
+
+def _of_outcome(kind: type[Any], call: Call, outcome: Outcome) -> type[Any]:
+    return with_unknown_outcome(kind) if outcome is Outcome.UNKNOWN and call.safety != "safe" else kind
+
+
+def judge_failure(call: Call, failure: SendError) -> Result:
+    """Judge a send that ended without an answer: by its phase and by whether anything was written."""
+    reading = read_failure(wrote=failure.wrote, transient=failure.transient)
+    kind = DeadlineExceededError if failure.timed_out else TransportError
+    if not failure.wrote:
+        hint = _NOT_SENT_HINTS[failure.phase]
+    else:
+        hint = _REPEATABLE_HINT if is_retry_safe(call.safety, reading.outcome) else _UNKNOWN_HINT
+    error: TransportError = _of_outcome(kind, call, reading.outcome)(
+        f"{call.service} did not answer {call.operation.name}: {call.redactor.text(failure.message)}.",
+        phase=failure.phase,
+        hint=hint,
+        outcome=reading.outcome,
+        retry_safe=is_retry_safe(call.safety, reading.outcome),
+        **context(call),
+    )
+    error.__cause__ = failure.__cause__
+    error.seal(call.redactor)
+    return Result(_verdict(call, reading, error))
+
+
+def refuse(call: Call, error: ConnectorError | None) -> Result:
+    """Return the result of something this library itself refused: nothing was sent by it, nobody's health is touched."""
+    if error is not None:
+        fill(call, error)
+    return Result(
+        Verdict(
+            outcome=Outcome.NOT_SENT, health="ignore", retry_after=error.retry_after if error else None, error=error
+        )
+    )
+
+
+def lost(call: Call) -> Result:
+    """Return the result of a send that was cancelled or broke off: nobody knows, and nobody is to blame."""
+    return Result(Verdict(outcome=Outcome.UNKNOWN, health="ignore"))
+
+
+def fill(call: Call, error: ConnectorError) -> None:
+    """Write into an error raised by a hook or gate which call it belongs to, and redact it."""
+    for name, value in context(call).items():
+        if getattr(error, name, None) in {None, 0}:
+            setattr(error, name, value)
+    error.seal(call.redactor)
+
+
+def within_safety(call: Call, core: Verdict, changed: Verdict) -> Verdict:
+    """Apply the safety rule again to what a ``classify`` hook made: it may forbid a retry, never allow an unsafe one."""
+    allowed = may_repeat(call.safety, changed.outcome, transient=True, replays_errors=call.target.replays_errors)
+    if core.outcome is Outcome.UNKNOWN and changed.outcome is Outcome.NOT_SENT:
+        allowed = allowed and may_repeat(call.safety, Outcome.UNKNOWN, transient=True)
+    return attrs.evolve(changed, retry=False) if changed.retry and not allowed else changed

@@ -1,0 +1,308 @@
+"""Messages on the wire: the request a call sends and the response it gets, both frozen."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from .body import Content, Source, encode_form, encode_json, encode_multipart, open_content, text_of, text_pairs
+from .errors import InvalidRequestError
+from .headers import Headers
+
+if TYPE_CHECKING:
+    from .redaction import Redactor
+    from .stream import StreamBody
+
+T = TypeVar("T")
+Into: TypeAlias = type[T] | Callable[[Any], T]
+
+_NO_HEADERS = Headers()
+_FORBIDDEN = re.compile("[\r\n\0]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PATH_SAFE = "/!$&'()*+,;=:@~%"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class CallInfo:
+    """What is known about a finished call; every response and every domain result carries one.
+
+    Attributes:
+        id: Id of the call (ULID).
+        service: Service that answered.
+        operation: Name of the operation.
+        tenant_id: Tenant, if there was one.
+        attempts: Sends on the wire.
+        replayed: Whether the answer was kept from an earlier call with the same idempotency key.
+        request_id: The vendor's own id of the request.
+        response: The response, on domain results.
+    """
+
+    id: str
+    service: str
+    operation: str
+    tenant_id: str | None = None
+    attempts: int = 0
+    replayed: bool = False
+    request_id: str | None = None
+    response: Response | None = None
+
+    def __repr__(self) -> str:
+        return f"CallInfo(id={self.id!r}, service={self.service!r}, operation={self.operation!r}, attempts={self.attempts})"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Request:
+    """A request. Hooks change it by returning a copy.
+
+    Attributes:
+        method: HTTP method, upper case.
+        path: Quoted path, beginning with one slash, without query.
+        query: Pairs of name and value, not yet encoded.
+        headers: Header fields.
+        body: Encoded body; empty if there is none or if it is a `source`.
+        source: A body that is read while it is sent.
+        base_url: Set before the first gate: scheme, host, port and base path of the region.
+
+    >>> request = Request(method="GET", path="/orders", query=(("page", "2"),))
+    >>> request.with_headers({"X-Trace": "1"}).target
+    '/orders?page=2'
+    """
+
+    method: str = "GET"
+    path: str = "/"
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Headers = _NO_HEADERS
+    body: bytes = b""
+    source: Source | None = None
+    base_url: str = ""
+
+    @property
+    def target(self) -> str:
+        """Path and encoded query, as sent after the base URL."""
+        return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
+
+    @property
+    def url(self) -> str:
+        """The whole URL; complete once the base URL is chosen."""
+        return self.base_url + self.target
+
+    def with_headers(self, headers: Mapping[str, str], /) -> Self:
+        """Return a copy in which these header fields replace those of the same name."""
+        return attrs.evolve(self, headers=self.headers.with_fields(headers))
+
+    def with_query(self, query: Mapping[str, object], /) -> Self:
+        """Return a copy in which these query parameters replace those of the same name."""
+        kept = tuple(pair for pair in self.query if pair[0] not in query)
+        return attrs.evolve(self, query=(*kept, *text_pairs(query, "query value")))
+
+    def with_json(self, value: object, /) -> Self:
+        """Return a copy with this value as JSON body.
+
+        Raises:
+            InvalidRequestError: If JSON cannot hold the value.
+        """
+        headers = self.headers.with_fields({"Content-Type": "application/json"})
+        return attrs.evolve(self, headers=headers, body=encode_json(value), source=None)
+
+    def json(self) -> Any:
+        """Return the body parsed as JSON; ``None`` if there is no body."""
+        return jsonlib.loads(self.body) if self.body else None
+
+    def __repr__(self) -> str:
+        from .redaction import DEFAULT_REDACTOR  # here: a repr is rare
+
+        return f"Request({self.method} {DEFAULT_REDACTOR.url(self.url)}, {len(self.body)} bytes)"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Response:
+    """A response. `json()` and `into()` read the body; a streamed response has none.
+
+    Attributes:
+        status: HTTP status.
+        headers: Header fields.
+        body: Whole body, decompressed.
+        call: What is known about the call.
+
+    >>> Response(status=200, body=b'{"id": "7"}').json()
+    {'id': '7'}
+    """
+
+    status: int
+    headers: Headers = _NO_HEADERS
+    body: bytes = b""
+    call: CallInfo = CallInfo(id="", service="", operation="")
+    stream: StreamBody | None = attrs.field(default=None, eq=False)
+
+    @property
+    def attempts(self) -> int:
+        """Sends on the wire that the call made."""
+        return self.call.attempts
+
+    @property
+    def info(self) -> CallInfo:
+        """`call` with this response attached: what a domain result carries."""
+        return attrs.evolve(self.call, response=self)
+
+    def json(self) -> Any:
+        """Parse the body as JSON.
+
+        Raises:
+            ResponseFormatError: If the body is empty or no JSON.
+        """
+        from .convert import parse_json  # here: converting is not needed to send
+
+        return parse_json(self)
+
+    def into(self, into: Into[T]) -> T:
+        """Convert the JSON body, strictly.
+
+        Args:
+            into: A class (attrs, dataclass, ``list[Order]``, ``dict[str, int]`` ...), or any callable that gets the
+                parsed JSON.
+
+        Raises:
+            ResponseFormatError: If the body does not have this form; `path` says where.
+        """
+        from .convert import structure
+
+        return structure(self, into)
+
+    def redacted(self, redactor: Redactor | None = None) -> Response:
+        """Return a copy without anything secret, for a pickle or a log."""
+        from .redaction import DEFAULT_REDACTOR
+
+        redactor = redactor or DEFAULT_REDACTOR
+        body = redactor.body(self.body, self.headers.get("content-type", "") or "") if self.body else ""
+        encoded = body.encode() if isinstance(body, str) else encode_json(body)
+        return Response(
+            status=self.status, headers=Headers(redactor.headers(self.headers)), body=encoded, call=self.call
+        )
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes, call={self.call.id or None})"
+
+
+def fill_path(template: str, values: Mapping[str, object]) -> str:
+    """Fill the placeholders of a path; values are quoted, so that none leaves its segment.
+
+    Raises:
+        InvalidRequestError: If the path does not begin with one slash, climbs with dots, or placeholders and values
+            do not match.
+
+    >>> fill_path("/orders/{id}", {"id": "a/b?c"})
+    '/orders/a%2Fb%3Fc'
+    """
+    names = _PLACEHOLDER.findall(template)
+    if values or names:
+        missing, extra = sorted(set(names) - set(values)), sorted(set(values) - set(names))
+        if missing or extra:
+            message = f"Path {template!r} and its values do not match: " + ", ".join(
+                [f"{name!r} is missing" for name in missing] + [f"{name!r} has no place" for name in extra]
+            )
+            raise InvalidRequestError(f"{message}.", hint="Give exactly the placeholders of the path as path_values.")
+    path = _PLACEHOLDER.sub(lambda match: _segment(match[1], values[match[1]]), template)
+    return check_path(quote(path, safe=_PATH_SAFE))
+
+
+def _segment(name: str, value: object) -> str:
+    text = quote(text_of(value, f"path value ({name})"), safe="")
+    if text in {"", ".", ".."}:
+        message = f"Path value {name!r} is {text!r}, which would name another path."
+        raise InvalidRequestError(message, hint="Give the id of one thing.")
+    return text
+
+
+def check_path(path: str) -> str:
+    """Return a quoted path that is sure to stay on the service's own host.
+
+    Raises:
+        InvalidRequestError: If it does not begin with exactly one slash or holds a dot segment.
+
+    >>> check_path("/v1/orders")
+    '/v1/orders'
+    """
+    if not path.startswith("/") or path.startswith(("//", "/\\")) or "?" in path or "#" in path:
+        message = f"{path!r} is not a path of this service."
+        raise InvalidRequestError(
+            message, hint="Begin with one slash; give a query as query=, another host as another service."
+        )
+    plain = path.replace("%2e", ".").replace("%2E", ".")
+    if "/./" in plain or "/../" in plain or plain.endswith(("/.", "/..")) or "%5C" in path or "%5c" in path:
+        message = f"{path!r} climbs out of its own place."
+        raise InvalidRequestError(message, hint="Write the path without dot segments and backslashes.")
+    return path
+
+
+def build_request(
+    method: str,
+    path: str,
+    *,
+    path_values: Mapping[str, object] | None = None,
+    query: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+    json: object = None,
+    form: Mapping[str, object] | None = None,
+    files: Mapping[str, Content] | None = None,
+    content: Content | None = None,
+) -> Request:
+    """Build a request from what a caller gives.
+
+    Raises:
+        InvalidRequestError: If the path, a value or the body cannot be sent, or two bodies are given.
+    """
+    if sum((json is not None, form is not None or files is not None, content is not None)) > 1:
+        message = "A request has one body: json, form with files, or content."
+        raise InvalidRequestError(message, hint="Give one of them; nothing was sent.")
+    fields = Headers(headers) if headers else _NO_HEADERS
+    body: bytes | Source = b""
+    kind: str | None = None
+    if json is not None:
+        body, kind = encode_json(json), "application/json"
+    elif files is not None:
+        kind, body = encode_multipart(form or {}, files)
+    elif form is not None:
+        body, kind = encode_form(form), "application/x-www-form-urlencoded"
+    elif content is not None:
+        body = open_content(content)
+    if kind is not None and "content-type" not in fields:
+        fields = fields.with_fields({"Content-Type": kind})
+    return Request(
+        method=method,
+        path=fill_path(path, path_values or {}),
+        query=tuple(text_pairs(query, "query value")) if query else (),
+        headers=fields,
+        body=body if isinstance(body, bytes) else b"",
+        source=None if isinstance(body, bytes) else body,
+    )
+
+
+def check_wire(request: Request) -> None:
+    """Refuse what could split a header or a request line, whoever put it there.
+
+    Raises:
+        InvalidRequestError: If the method or a header name is no token, or a value holds CR, LF, NUL or no Latin-1.
+    """
+    if not _TOKEN.fullmatch(request.method):
+        message = f"{request.method!r} is not an HTTP method."
+        raise InvalidRequestError(message, hint="Nothing was sent.")
+    if _FORBIDDEN.search(request.path) or " " in request.path:
+        message = "The path holds a space, a line break or NUL."
+        raise InvalidRequestError(message, hint="Give it unquoted as path and path_values; nothing was sent.")
+    for name, value in request.headers.pairs():
+        if not _TOKEN.fullmatch(name):
+            message = f"{name!r} is not a header name."
+            raise InvalidRequestError(message, hint="Nothing was sent.")
+        if not isinstance(value, str) or _FORBIDDEN.search(value) or not _is_latin(value):
+            message = f"The value of header {name} is not text that a header can hold (a line break, NUL or non-Latin-1 sign)."
+            raise InvalidRequestError(message, hint="Check where it comes from; nothing was sent.")
+
+
+def _is_latin(value: str) -> bool:
+    return value.isascii() or max(value) <= "\xff"

@@ -1,0 +1,220 @@
+"""Plugins: finding installed ones, checking them, and registering what they implement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+import pluggy
+
+from . import hookspecs
+from .config import PluginsConfig
+from .config.reading import CORE_KEYS, nearest
+from .errors import ConfigurationError, ConnectorError, PluginError
+
+C = TypeVar("C")
+
+API_VERSION: Final = 1
+"""Version of the plugin interface that this core offers."""
+PLUGIN_GROUP: Final = "nexus_connector.plugins"
+VENDOR_GROUP: Final = "nexus_connector.vendors"
+
+_log = logging.getLogger("nexus_connector.plugins")
+
+
+@attrs.frozen(kw_only=True)
+class Plugin(Generic[C]):
+    """What the entry point of a plugin names.
+
+    Attributes:
+        name: Name in the configuration: ``[plugins.NAME]``, ``[services.SERVICE.NAME]``.
+        factory: Makes the object whose methods are hook implementations, given the options of ``[plugins.NAME]``.
+        config: attrs class of the options; every field has a default.
+        api: Version of the plugin interface it was written for.
+        needs: Names of plugins it cannot do without.
+        waiting: Says which key it waits for before it has anything to do; ``None``: it is at work.
+
+    >>> @attrs.frozen(kw_only=True)
+    ... class Options:
+    ...     loud: bool = False
+    >>> Plugin(name="hello", factory=lambda options: object(), config=Options).api
+    1
+    """
+
+    name: str
+    factory: Callable[[C], object]
+    config: type[C]
+    api: int = API_VERSION
+    needs: tuple[str, ...] = ()
+    waiting: Callable[[C], str | None] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Installed:
+    """A plugin that is installed, and what became of it.
+
+    Attributes:
+        name: Its name.
+        distribution: Distribution it comes from.
+        version: That distribution's version.
+        plugin: What its entry point named; ``None`` if it was not or could not be loaded.
+        problem: Why it takes no part; ``None``: it does.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    plugin: Plugin[Any] | None = None
+    problem: str | None = None
+
+
+def _origin(entry: EntryPoint) -> tuple[str, str]:
+    return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("?", "?")
+
+
+def _unique(entries: Iterable[EntryPoint], what: str) -> dict[str, EntryPoint]:
+    """Refuse two entry points of one name, naming both distributions; pluggy would drop one of them."""
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entries, key=lambda each: (each.name, _origin(each))):
+        other = found.get(entry.name)
+        if other is not None and (other.value, _origin(other)) != (entry.value, _origin(entry)):
+            message = f"Two installed distributions bring a {what} called {entry.name!r}: {_origin(other)[0]} and {_origin(entry)[0]}."
+            raise ConfigurationError(message, hint=f"Uninstall one: pip uninstall {_origin(entry)[0]}.")
+        found[entry.name] = entry
+    return found
+
+
+def discover(settings: PluginsConfig, named: Iterable[str]) -> list[Installed]:
+    """Load the installed plugins.
+
+    Args:
+        settings: ``only`` is checked before anything is imported; ``require`` must be there.
+        named: Names that the configuration uses: these must load.
+
+    Raises:
+        ConfigurationError: If a required plugin is missing or two have one name.
+        PluginError: If a plugin that is named or required cannot be imported.
+    """
+    entries = _unique(entry_points(group=PLUGIN_GROUP), "plugin")
+    for name in settings.require:
+        if name not in entries:
+            hint = f'{nearest(name, entries).strip()} pip install "nexus-connector-{name.replace("_", "-")}".'.strip()
+            raise ConfigurationError(f"plugins.require: the plugin {name!r} is not installed.", hint=hint)
+    must = {*settings.require, *named}
+    found: list[Installed] = []
+    for name, entry in entries.items():
+        distribution, version = _origin(entry)
+        if settings.only is not None and name not in settings.only:
+            if name in settings.require:
+                raise ConfigurationError(
+                    f"plugins.require names {name!r}, which plugins.only leaves out.", hint="Add it to plugins.only."
+                )
+            found.append(
+                Installed(name=name, distribution=distribution, version=version, problem="not in plugins.only")
+            )
+            continue
+        found.append(_load(entry, must=name in must))
+    return found
+
+
+def _load(entry: EntryPoint, *, must: bool) -> Installed:
+    distribution, version = _origin(entry)
+    try:
+        plugin = entry.load()
+        if not isinstance(plugin, Plugin):
+            message = f"its entry point names a {type(plugin).__name__}, not a Plugin"
+            raise TypeError(message)
+        _check(plugin, entry.name)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        message = f"Plugin {entry.name!r} of {distribution} {version} cannot be used ({problem})."
+        if must or isinstance(error, ConnectorError):
+            hint = f"pip install --upgrade {distribution}, or remove it from the configuration."
+            raise PluginError(message, hint=hint) from error
+        _log.warning("%s It takes no part; nexus doctor shows it.", message)
+        return Installed(name=entry.name, distribution=distribution, version=version, problem=problem)
+    return Installed(name=entry.name, distribution=distribution, version=version, plugin=plugin)
+
+
+def _check(plugin: Plugin[Any], name: str) -> None:
+    if plugin.name != name:
+        raise PluginError(f"A plugin calls itself {plugin.name!r}, its entry point {name!r}.", hint="They must agree.")
+    if plugin.name in CORE_KEYS:
+        raise PluginError(
+            f"A plugin cannot be called {plugin.name!r}: a key of services has that name.", hint="Rename it."
+        )
+    if plugin.api != API_VERSION:
+        message = f"Plugin {plugin.name!r} was written for plugin interface {plugin.api}, this core has {API_VERSION}."
+        raise PluginError(message, hint="Install versions that fit together.")
+    if not attrs.has(plugin.config):
+        raise PluginError(
+            f"The options of plugin {plugin.name!r} are no attrs class.", hint="Decorate them with attrs.frozen."
+        )
+
+
+def new_registry() -> pluggy.PluginManager:
+    """Return a plugin manager that knows the specifications and nothing else; one per runtime."""
+    registry = pluggy.PluginManager(hookspecs.PROJECT)
+    registry.add_hookspecs(hookspecs)
+    return registry
+
+
+def register(registry: pluggy.PluginManager, plugin: object, name: str) -> None:
+    """Register an object whose methods are hook implementations.
+
+    Raises:
+        PluginError: For an unknown hook or argument, naming the nearest right one, and for an object without any hook.
+    """
+    known = {hook: tuple(getattr(registry.hook, hook).spec.argnames) for hook in _hook_names(registry)}
+    marked = 0
+    for attribute in dir(plugin):
+        options = registry.parse_hookimpl_opts(plugin, attribute)
+        if options is None:
+            continue
+        marked += 1
+        hook = options.get("specname") or attribute
+        if hook not in known:
+            hint = f"{nearest(hook, known).strip()} Hooks: {', '.join(sorted(known))}.".strip()
+            raise PluginError(f"{name}.{attribute}: there is no hook of this name.", hint=hint)
+        taken, _ = pluggy._hooks.varnames(getattr(plugin, attribute))
+        for argument in taken:
+            if argument not in known[hook]:
+                hint = f"{nearest(argument, known[hook]).strip()} It gets: {', '.join(known[hook])}.".strip()
+                raise PluginError(f"{name}.{hook}: there is no argument {argument!r}.", hint=hint)
+    if marked == 0:
+        near = [attribute for attribute in dir(plugin) if attribute in known]
+        hint = f"Decorate {near[0]} with @hookimpl." if near else "Decorate its methods with @hookimpl."
+        raise PluginError(f"{name} implements no hook.", hint=hint)
+    registry.register(plugin, name=name)
+
+
+def _hook_names(registry: pluggy.PluginManager) -> list[str]:
+    return [name for name in vars(registry.hook) if not name.startswith("_")]
+
+
+def check_needs(plugins: Mapping[str, Plugin[Any]]) -> None:
+    """Refuse a plugin whose needs are not met.
+
+    Raises:
+        ConfigurationError: Names what is missing.
+    """
+    for plugin in plugins.values():
+        for need in plugin.needs:
+            if need not in plugins:
+                hint = f'pip install "nexus-connector-{need.replace("_", "-")}", or set plugins.{plugin.name} = false.'
+                raise ConfigurationError(f"Plugin {plugin.name!r} needs {need!r}, which takes no part.", hint=hint)
+
+
+def vendor_entries() -> dict[str, EntryPoint]:
+    """Return the installed vendor adapters by name, not yet imported."""
+    return _unique(entry_points(group=VENDOR_GROUP), "vendor adapter")
+
+
+def user_name(plugin: object, others: Sequence[str]) -> str:
+    """Return the name under which an object given in code is registered."""
+    kind = plugin if isinstance(plugin, type) else type(plugin)
+    name = getattr(plugin, "__name__", None) or kind.__qualname__
+    return name if name not in others else f"{name}#{len(others) + 1}"

@@ -1,0 +1,310 @@
+"""The runtime: one configuration, its plugins and its compiled services, under both faces."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from .background import Background, Outbox
+from .compiling import compile_target
+from .config import Config, SecretRef
+from .config.reading import nearest
+from .config.sources import load
+from .config.tables import Tables, plugins_table, take_apart
+from .errors import ConfigurationError, ConnectorClosedError
+from .events import Event, PluginFailed, RecordsDropped
+from .hooks import Hook, check_services, compile_hooks
+from .io import Io
+from .io.blocking import BlockingIo
+from .io.looping import LoopIo
+from .plugins import Installed, Plugin, check_needs, discover, new_registry, register, user_name
+from .process import Process, Wire
+from .records import IntegrationLog
+from .redaction import Redactor
+from .secret import Secret
+from .signals import Signals
+from .static_credentials import StaticCredentials
+from .target import Target
+from .transport import TransportOptions
+from .transport.pool import PoolTransport
+
+if TYPE_CHECKING:
+    import asyncio
+
+_log = logging.getLogger("nexus_connector.runtime")
+_DRAIN_SECONDS = 5.0
+
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+"""Those alive in this process; only the fork and exit handlers look at it."""
+
+
+@attrs.frozen
+class Parts:
+    """What a test may exchange in a runtime, all at once."""
+
+    blocking_io: Io
+    loop_io: Io
+    process: Process
+    targets: dict[str, Target]
+    resolve_secret: Callable[[SecretRef], Secret]
+
+
+class Runtime:
+    """What both faces share. Built once; frozen afterwards but for what is bound to the process.
+
+    Args:
+        paths: Configuration files; ``None``: none.
+        argument: Configuration given in code.
+        plugins: Plugins and hook objects given in code.
+        environ: Environment variables.
+    """
+
+    def __init__(
+        self,
+        *,
+        paths: Iterable[str | os.PathLike[str]] | None,
+        argument: Mapping[str, object] | None,
+        plugins: Iterable[object],
+        environ: Mapping[str, str],
+    ) -> None:
+        raw = load(paths, argument, environ)
+        given = list(plugins)
+        settings, defaults = plugins_table(raw)
+        named = [name for name, table in defaults.items() if table is not False]
+        own = [plugin for plugin in given if isinstance(plugin, Plugin)]
+        self.installed: tuple[Installed, ...] = tuple(discover(settings, named))
+        known: dict[str, Plugin[Any]] = {each.name: each.plugin for each in self.installed if each.plugin is not None}
+        for plugin in own:
+            if plugin.name in known:
+                raise ConfigurationError(
+                    f"Plugin {plugin.name!r} is given in code and installed.", hint="Leave one of them out."
+                )
+            known[plugin.name] = plugin
+        self.plugins: Mapping[str, Plugin[Any]] = known
+        self.tables: Tables = take_apart(raw, [*known, *(each.name for each in self.installed)])
+        self.config: Config = self.tables.config
+        self.signals = Signals()
+        self.blocking_io: Io = BlockingIo(lambda: self.process)
+        self.loop_io: Io = LoopIo(lambda: self.process)
+        self.registry = new_registry()
+        self.options: dict[str, Any] = {}
+        self._register([plugin for plugin in given if not isinstance(plugin, Plugin)])
+        self.sinks: tuple[Hook, ...] = compile_hooks(self.registry, "store_log")
+        self._targets: dict[str, Target] = {}
+        self.resolve_secret: Callable[[SecretRef], Secret] = SecretRef.resolve
+        self.closed = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.process: Process = self.new_process()
+        _runtimes.add(self)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        paths: Iterable[str | os.PathLike[str]] | None,
+        argument: Mapping[str, object] | None,
+        plugins: Iterable[object],
+        check: bool,
+    ) -> Runtime:
+        """Build a runtime from files, a mapping and the process's environment.
+
+        Args:
+            paths: Configuration files; ``None``: none.
+            argument: Configuration given in code.
+            plugins: Plugins and hook objects given in code.
+            check: Compile every service and find every secret now.
+        """
+        runtime = cls(paths=paths, argument=argument, plugins=plugins, environ=os.environ)
+        if check:
+            runtime.check()
+        return runtime
+
+    def _register(self, hooks: Sequence[object]) -> None:
+        # pluggy runs the last registered first: the core's own come first here, what the application gives last.
+        register(self.registry, StaticCredentials(), "nexus_connector.credentials")
+        active: dict[str, Plugin[Any]] = {}
+        for name, plugin in sorted(self.plugins.items(), reverse=True):
+            options = self.tables.read(name, plugin.config)
+            used = options is not None or any(name in overrides for overrides in self.tables.overrides.values())
+            if not used:
+                continue
+            self.options[name] = options
+            active[name] = plugin
+            register(self.registry, plugin.factory(options if options is not None else plugin.config()), name)
+        check_needs(active)
+        names: list[str] = []
+        for hook in reversed(hooks):
+            names.append(user_name(hook, names))
+            register(self.registry, hook, names[-1])
+        check_services(self.registry, frozenset(self.config.services), nearest)
+
+    def new_process(self, *, outbox: Outbox | None = None, clock: Callable[[], float] | None = None) -> Process:
+        """Return everything bound to a process, fresh.
+
+        Args:
+            outbox: Where records and events go; by default a queue with its thread.
+            clock: Clock of the memory store; by default the process's.
+        """
+        permits = sum(service.max_concurrency for service in self.config.services.values()) or 1
+        return Process(
+            wires=self._make_wire,
+            outbox=outbox or Background(self),
+            clock=clock or self.blocking_io.now,
+            max_threads=min(permits + 8, self.config.io_threads),
+        )
+
+    def _make_wire(self, name: str) -> Wire:
+        service = self.target(name).config
+        options = TransportOptions(
+            max_connections=service.max_concurrency,
+            max_body_bytes=service.max_body_bytes,
+            follow_redirects=service.follow_redirects,
+            allowed_hosts=service.allowed_hosts,
+            ca_file=service.ca_file,
+        )
+        return Wire(PoolTransport(options), service.max_concurrency)
+
+    def target(self, name: str) -> Target:
+        """Return a compiled service.
+
+        Raises:
+            ConfigurationError: If it is not configured, or cannot be compiled.
+            ConnectorClosedError: If the connector is closed.
+        """
+        target = self._targets.get(name)
+        if target is not None and not self.closed:
+            return target
+        if self.closed:
+            raise ConnectorClosedError(
+                "The connector is closed.", hint="Build another one, or close later.", service=name
+            )
+        self.known(name)
+        # Two threads may both compile it the first time; both get the same chain, and the first one stays.
+        return self._targets.setdefault(name, compile_target(self, name))
+
+    def known(self, name: str) -> None:
+        """Refuse a service that is not configured.
+
+        Raises:
+            ConfigurationError: Names the nearest service.
+        """
+        if name not in self.config.services:
+            hint = f"{nearest(name, self.config.services).strip()} Or add [services.{name}].".strip()
+            raise ConfigurationError(f"There is no service {name!r}.", hint=hint)
+
+    def check(self) -> None:
+        """Compile every service and resolve every static secret.
+
+        Raises:
+            ConnectorError: For the first thing that would fail later.
+        """
+        for name in self.config.services:
+            self.target(name)
+
+    def exchange(self, parts: Parts) -> Parts:
+        """Put other Ios, another process object and other compiled services in place, and return the ones before; for tests."""
+        before = Parts(self.blocking_io, self.loop_io, self.process, self._targets, self.resolve_secret)
+        self.blocking_io, self.loop_io, self.process = parts.blocking_io, parts.loop_io, parts.process
+        self._targets, self.resolve_secret = parts.targets, parts.resolve_secret
+        return before
+
+    def redactor(self, secrets: Iterable[str] = ()) -> Redactor:
+        """Return a redactor that knows the configured key names and these values."""
+        return Redactor(sensitive_keys=frozenset(self.config.sensitive_keys), secrets=tuple(secrets))
+
+    def emit(self, event: Event) -> None:
+        """Tell receivers of something that happened outside of a call."""
+        if self.signals.wants(type(event)):
+            self.process.outbox.event(event)
+
+    def deliver_records(self, records: Sequence[IntegrationLog]) -> None:
+        """Hand records to the store_log hooks; what one raises concerns neither the others nor the calls."""
+        for hook in self.sinks:
+            try:
+                hook.function(records)
+            except Exception as error:  # noqa: BLE001  # whatever a sink raises is told, never passed on
+                self._sink_failed(hook, error, len(records))
+
+    def deliver_event(self, event: Event) -> None:
+        """Hand an event to its receivers."""
+        self.signals.deliver(event)
+
+    def deliver_dropped(self, records: int, events: int) -> None:
+        """Tell that a full queue cost records or events."""
+        _log.error("the queue was full: %d records and %d events were dropped", records, events)
+        self.signals.deliver(
+            RecordsDropped(service="", call_id=None, at=self.blocking_io.wall(), records=records, events=events)
+        )
+
+    def _sink_failed(self, hook: Hook, error: Exception, count: int) -> None:
+        _log.error("%s.%s raised on %d records", hook.plugin, hook.name, count, exc_info=error)
+        message = f"raised {type(error).__name__} on {count} records"
+        at = self.blocking_io.wall()
+        self.signals.deliver(
+            PluginFailed(service="", call_id=None, at=at, plugin=hook.plugin, hook=hook.name, message=message)
+        )
+
+    def read_log(self, call_id: str) -> Sequence[Mapping[str, object]] | None:
+        """Ask the plugins that keep records for those of a call; the first answer counts."""
+        for hook in compile_hooks(self.registry, "read_log"):
+            found: Sequence[Mapping[str, object]] | None = hook.function(call_id)
+            if found is not None:
+                return found
+        return None
+
+    def origin(self, plugin: str) -> tuple[str, str]:
+        """Return distribution and version of a plugin; hooks given in code belong to the application."""
+        if plugin.startswith("nexus_connector."):
+            return "nexus-connector", version("nexus-connector")
+        return next(
+            ((each.distribution, each.version) for each in self.installed if each.name == plugin), ("application", "")
+        )
+
+    def waiting(self, name: str) -> str | None:
+        """Say which key a plugin waits for before it has anything to do."""
+        plugin = self.plugins[name]
+        options = self.options.get(name)
+        return plugin.waiting(options) if plugin.waiting is not None and options is not None else None
+
+    def flush(self, timeout_seconds: float) -> None:
+        """Wait until receivers and sinks have heard of everything that has happened so far.
+
+        Raises:
+            TimeoutError: If they have not in time.
+        """
+        if not self.process.outbox.flush(timeout_seconds):
+            message = f"Receivers and sinks have not heard of everything within {timeout_seconds:g} s."
+            raise TimeoutError(message)
+
+    def close(self, timeout_seconds: float = _DRAIN_SECONDS) -> None:
+        """End what is in flight and deliver what is queued. May be called twice."""
+        self.closed = True
+        self.process.close(timeout_seconds)
+
+
+def _after_fork() -> None:
+    """Give every runtime a process object of its own; the parent's is left alone, locks, sockets, threads and all."""
+    for runtime in list(_runtimes):
+        _inherited.append(runtime.process)
+        runtime.process = runtime.new_process()
+
+
+_inherited: list[Process] = []
+"""What a parent left in this process. Kept, because destroying it could wait for a lock that nobody holds any more."""
+
+
+def _at_exit() -> None:
+    for runtime in list(_runtimes):
+        if not runtime.closed:
+            runtime.process.outbox.close(_DRAIN_SECONDS)
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

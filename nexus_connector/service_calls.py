@@ -1,0 +1,91 @@
+"""What the two faces of a service share: the options of its methods, and the operations they become."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypedDict
+
+import attrs
+
+from .body import Content
+from .message import Into, Response, build_request
+from .operation import CallOptions, Operation
+from .pagination import Pager
+from .target import Target
+from .verdict import Safety
+
+
+class ReadOptions(TypedDict, total=False):
+    """What every method of a service takes.
+
+    Attributes:
+        path_values: Values of the path's placeholders; quoted.
+        query: Query parameters; a list repeats its name.
+        headers: Header fields.
+        safety: Whether sending it twice can do it twice; by default what the method means.
+        timeout_seconds: Time of the whole call.
+        idempotency_key: Key under which it is done once.
+        tenant_id: Tenant on whose behalf it is done.
+    """
+
+    path_values: Mapping[str, object]
+    query: Mapping[str, object]
+    headers: Mapping[str, str]
+    safety: Safety
+    timeout_seconds: float | None
+    idempotency_key: str | None
+    tenant_id: str | None
+
+
+class BodyOptions(ReadOptions, total=False):
+    """What methods with a body take besides; one of json, form with files, or content.
+
+    Attributes:
+        json: Sent as JSON.
+        form: Sent as a form; with `files` as multipart.
+        files: Files of a multipart form: bytes, paths or binary files, read while they are sent.
+        content: Sent as it is.
+    """
+
+    json: object
+    form: Mapping[str, object]
+    files: Mapping[str, Content]
+    content: Content
+
+
+def call_options(options: Mapping[str, Any]) -> CallOptions:
+    """Take out of a method's options what concerns the call."""
+    names = ("timeout_seconds", "idempotency_key", "tenant_id")
+    return CallOptions(**{name: options[name] for name in names if name in options})
+
+
+def request_operation(
+    method: str, path: str, into: Into[Any] | None, allow_status: Collection[int], options: Mapping[str, Any]
+) -> Operation[Any]:
+    """Return the operation of ``service.get(path, ...)`` and its like."""
+    names = ("path_values", "query", "headers", "json", "form", "files", "content")
+    request = build_request(method, path, **{name: options[name] for name in names if name in options})
+    parse = _itself if into is None else lambda response: response.into(into)
+    operation: Operation[Any] = Operation(
+        name=f"{method} {path}", request=request, parse=parse, allow_status=allow_status
+    )
+    safety = options.get("safety")
+    return operation if safety is None else attrs.evolve(operation, safety=safety)
+
+
+def stream_operation(path: str, idle_timeout_seconds: float, options: Mapping[str, Any]) -> Operation[Response]:
+    """Return the operation of ``service.stream(path)``."""
+    names = ("path_values", "query", "headers")
+    request = build_request("GET", path, **{name: options[name] for name in names if name in options})
+    return Operation(
+        name=f"GET {path}", request=request, parse=_itself, stream=True, idle_timeout_seconds=idle_timeout_seconds
+    )
+
+
+def pager(target: Target, path: str, into: Into[Any]) -> Pager:
+    """Return the rules by which a list of this service goes on."""
+    return Pager(rules=target.config.pagination, base_urls=target.config.base_url, into=into, name=f"GET {path}")
+
+
+def _itself(response: Response) -> Response:
+    return response

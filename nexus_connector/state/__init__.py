@@ -1,0 +1,6 @@
+"""State behind gates and stages: atomic operations on keys, in this process or in a shared store."""
+
+from .memory import MemoryStore
+from .store import AtomicOp, Item, Key, Plain, Store, encode_key
+
+__all__ = ["AtomicOp", "Item", "Key", "MemoryStore", "Plain", "Store", "encode_key"]

@@ -1,0 +1,87 @@
+"""The memory store: state of this process, gone with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from .store import Item, Key, Plain
+
+_SWEEP_EVERY: Final = 1024
+
+
+class MemoryStore:
+    """Keeps states in a dictionary behind one lock.
+
+    Args:
+        clock: The time in seconds, never going back; virtual in tests.
+
+    >>> store = MemoryStore(lambda: 0.0)
+    >>> store.put(("demo", "k"), b"v", ttl_ms=1000), store.get(("demo", "k"))
+    (True, b'v')
+    """
+
+    durable = False
+    blocking = False
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._states: dict[Key, tuple[Plain, int]] = {}
+        self._values: dict[Key, tuple[bytes, int]] = {}
+        self._writes = 0
+
+    def run(self, items: Sequence[Item]) -> list[Plain]:
+        """Run operations in the order of their keys; replies come in the order of `items`."""
+        replies: list[Plain] = [None] * len(items)
+        order = range(len(items)) if len(items) < 2 else sorted(range(len(items)), key=lambda index: items[index][1])
+        with self._lock:
+            now = int(self._clock() * 1000)
+            for index in order:
+                op, key, args = items[index]
+                kept = self._states.get(key)
+                state = kept[0] if kept is not None and kept[1] > now else None
+                new, ttl_ms, replies[index] = op.py(state, now, args)
+                if new is not None:
+                    self._states[key] = (new, now + ttl_ms)
+                elif kept is not None:
+                    del self._states[key]
+            self._count(now)
+        return replies
+
+    def get(self, key: Key) -> bytes | None:
+        """Return the value under `key`."""
+        with self._lock:
+            kept = self._values.get(key)
+            return kept[0] if kept is not None and kept[1] > int(self._clock() * 1000) else None
+
+    def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
+        """Keep `value` for `ttl_ms` milliseconds."""
+        with self._lock:
+            now = int(self._clock() * 1000)
+            kept = self._values.get(key)
+            if if_absent and kept is not None and kept[1] > now:
+                return False
+            self._values[key] = (value, now + ttl_ms)
+            self._count(now)
+            return True
+
+    def delete(self, key: Key) -> None:
+        """Forget `key`, its state and its value."""
+        with self._lock:
+            self._states.pop(key, None)
+            self._values.pop(key, None)
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._states.clear()
+            self._values.clear()
+
+    def _count(self, now: int) -> None:
+        """Drop what has expired, every thousand writes: keys of tenants that never come back must not pile up."""
+        self._writes += 1
+        if self._writes % _SWEEP_EVERY == 0:
+            self._states = {key: kept for key, kept in self._states.items() if kept[1] > now}
+            self._values = {key: kept for key, kept in self._values.items() if kept[1] > now}

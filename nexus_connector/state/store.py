@@ -1,0 +1,79 @@
+"""The store protocol: atomic operations on keys, one round trip per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+import attrs
+
+Plain: TypeAlias = None | bool | int | float | str | Sequence["Plain"]
+"""What states, arguments and replies consist of, so that every store can keep and send them."""
+Key: TypeAlias = tuple[str, ...]
+"""The first part is the cluster tag: keys that share it live together."""
+
+
+@attrs.frozen(kw_only=True)
+class AtomicOp:
+    """One pure step on the state of one key; stores run it so that nobody comes between.
+
+    Attributes:
+        name: Unique name, beginning with the plugin's.
+        version: Raised whenever the meaning of the state changes.
+        py: ``(state or None, now_ms, args) -> (new state or None, ttl_ms, reply)``; ``None`` deletes. The time is the
+            store's, in milliseconds; replies are durations, never times.
+        lua: The same step as a Redis script, for speed.
+
+    >>> count = AtomicOp(name="demo.count", version=1, py=lambda state, now, args: ((state or 0) + 1, 60_000, (state or 0) + 1))
+    >>> count.py(None, 0, ())
+    (1, 60000, 1)
+    """
+
+    name: str
+    version: int
+    py: Callable[[Plain, int, Sequence[Plain]], tuple[Plain, int, Plain]]
+    lua: str | None = None
+
+
+Item: TypeAlias = tuple[AtomicOp, Key, Sequence[Plain]]
+
+
+class Store(Protocol):
+    """Keeps states under keys. Threads may share it.
+
+    Attributes:
+        durable: Whether what was written survives the process.
+        blocking: Whether its calls wait on something; they then run in the I/O threads under the async face.
+    """
+
+    durable: bool
+    blocking: bool
+
+    def run(self, items: Sequence[Item]) -> list[Plain]:
+        """Run operations, each atomic on its key, in one round trip; replies come in the order of `items`."""
+        ...
+
+    def get(self, key: Key) -> bytes | None:
+        """Return the value under `key`; ``None`` if there is none or it has expired."""
+        ...
+
+    def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
+        """Keep `value` for `ttl_ms` milliseconds; returns whether it was written (not, if one is there and `if_absent`)."""
+        ...
+
+    def delete(self, key: Key) -> None:
+        """Forget `key`."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the store holds open. May be called twice."""
+        ...
+
+
+def encode_key(key: Key) -> str:
+    """Write a key as text in which no two keys are alike, whatever their parts hold.
+
+    >>> encode_key(("a", "b:c")), encode_key(("a:b", "c"))
+    ('1:a3:b:c', '3:a:b1:c')
+    """
+    return "".join([f"{len(part)}:{part}" for part in key])

@@ -1,0 +1,40 @@
+"""The test kit: fakes, virtual time, a vendor on loopback, and suites for authors of plugins and adapters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .fake import Answerable, Clock, Fake, Sent, fake
+
+if TYPE_CHECKING:
+    from .emulator import VendorEmulator
+    from .suites import AdapterContract, GateContract, StageContract
+
+__all__ = [
+    "AdapterContract",
+    "Answerable",
+    "Clock",
+    "Fake",
+    "GateContract",
+    "Sent",
+    "StageContract",
+    "VendorEmulator",
+    "fake",
+]
+
+_LATER = {
+    "VendorEmulator": "emulator",
+    "AdapterContract": "suites",
+    "GateContract": "suites",
+    "StageContract": "suites",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs a server or pytest only when it is asked for."""
+    if name in _LATER:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,0 +1,172 @@
+"""The wire: a connected socket as http.client sees it; every read and write on it ends by the deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from .sockets import Sockets
+
+_GRAIN_SECONDS = 0.005
+"""How far a socket's timeout may lag behind the deadline before it is set anew: each setting is a system call."""
+
+
+class _Reader(io.RawIOBase):
+    """The raw end below http.client: the deadline is looked at before each recv, so no drip outlives it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.deadline = 0.0
+        self.received = 0
+        self.ended = False
+        self._armed = -1.0
+
+    def arm(self) -> None:
+        """Give the socket what is left.
+
+        Raises:
+            TimeoutError: If nothing is.
+        """
+        left = self.deadline - time.monotonic()
+        if not 0.0 <= self._armed - left <= _GRAIN_SECONDS:
+            if left <= 0.0:
+                raise TimeoutError
+            self.sock.settimeout(left)
+            self._armed = left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        self.arm()
+        count = self.sock.recv_into(buffer)
+        self.received += count
+        if not count:
+            self.ended = True
+        return count
+
+    def tell(self) -> int:
+        return self.received
+
+
+class _File(io.BufferedReader):
+    """One buffer for all answers of a connection: http.client closes its file after each."""
+
+    def close(self) -> None:
+        pass
+
+
+class Wire:
+    """A connected socket with a deadline; what http.client and urllib3 call on a socket, and nothing else.
+
+    Attributes:
+        sock: The socket itself.
+        wrote: Whether a byte of the present request went to the kernel.
+        busy: Whether it is checked out; until that ends, `close` does nothing.
+    """
+
+    __slots__ = ("__weakref__", "_file", "_held", "_reader", "_sockets", "busy", "sock", "wrote")
+
+    def __init__(self, sock: socket.socket, sockets: Sockets) -> None:
+        self.sock = sock
+        self.wrote = False
+        self.busy = True
+        self._sockets = sockets
+        self._reader = _Reader(sock)
+        self._file = _File(self._reader)
+        self._held: list[ReadableBuffer] | None = None
+
+    def begin(self, deadline: float, *, hold: bool) -> None:
+        """Begin a request.
+
+        Args:
+            deadline: When it must have ended, ``time.monotonic()`` seconds.
+            hold: Keep what is written until `flush`, so that a small request leaves in one piece.
+        """
+        self.busy = True
+        self.wrote = False
+        self._held = [] if hold else None
+        self._reader.deadline = deadline
+        self._reader.ended = False
+
+    def extend(self, deadline: float) -> None:
+        """Move the deadline."""
+        self._reader.deadline = deadline
+
+    def rest(self) -> None:
+        """End the request: nothing is written, and closing closes."""
+        self.wrote = False
+        self.busy = False
+
+    def flush(self) -> None:
+        """Write what was held."""
+        held, self._held = self._held, None
+        if held:
+            self.sendall(held[0] if len(held) == 1 else b"".join(held))
+
+    def sendall(self, data: ReadableBuffer) -> None:
+        """Write all of `data` by the deadline."""
+        if self._held is not None:
+            self._held.append(data)
+            return
+        view = memoryview(data)
+        while view:
+            self._reader.arm()
+            view = view[self._send(view) :]
+
+    def _send(self, data: memoryview) -> int:
+        try:
+            sent = self.sock.send(data)
+        except OSError:
+            # A TLS record may have left in part.
+            self.wrote = self.wrote or isinstance(self.sock, ssl.SSLSocket)
+            raise
+        self.wrote = True
+        return sent
+
+    @property
+    def ended(self) -> bool:
+        """Whether the peer, or a shutdown from this side, ended the stream during the present request."""
+        return self._reader.ended
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing came beyond what was read: a server that says more than it was asked is not asked again."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return False
+        return self._file.tell() == self._reader.received
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # http.client asks for "rb", which it is
+        """Return the reading end."""
+        return self._file
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Do nothing: the deadline decides."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, for the look whether an idle connection was closed."""
+        return self.sock.fileno()
+
+    def close(self) -> None:
+        """End an idle wire. One in use stays open: http.client closes as soon as it knows that the server will."""
+        if not self.busy:
+            self.end()
+
+    def shut(self) -> None:
+        """Shut the connection down in both directions; the socket stays open for the thread that reads."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # an SSLSocket's own would drop its TLS state
+
+    def end(self) -> None:
+        """Close the socket; again is harmless."""
+        self._sockets.end(self.sock)
+
+    def __del__(self) -> None:
+        self.end()
