@@ -5,6 +5,18 @@ from .async_connector import AsyncConnector
 from .async_service import AsyncService
 from .body import Content
 from .call import Attempt, Call
+from .conditions import (
+    AlertRaised,
+    CircuitChanged,
+    CredentialsRefreshed,
+    CredentialsRefreshFailed,
+    FailedOver,
+    HealthChanged,
+    PluginFailed,
+    RecordsDropped,
+    StoreDegraded,
+    StoreRecovered,
+)
 from .config.model import option
 from .connector import Connector
 from .contracts.email import AddressCheck, Attachment, EmailMessage, EmailReceipt, EmailStatistics
@@ -14,32 +26,22 @@ from .contracts.payments_facade import AsyncPaymentsFacade, PaymentsFacade
 from .credentials import AuthMethod, Credentials
 from .endpoint import Endpoint, HttpMethod
 from .events import (
-    AlertRaised,
     AttemptFinished,
     CacheHit,
     CallFailed,
     CallStarted,
     CallSucceeded,
-    CircuitChanged,
-    CredentialsRefreshed,
-    CredentialsRefreshFailed,
     Event,
-    FailedOver,
-    HealthChanged,
     IdempotentReplay,
     OutcomeUnknown,
-    PluginFailed,
     RateLimited,
-    RecordsDropped,
     RetryScheduled,
-    StoreDegraded,
-    StoreRecovered,
 )
 from .gates import Gate, Refusal, Wait
 from .headers import Headers
 from .hooks import hookimpl
 from .io import Io
-from .message import CallInfo, Into, Request, Response
+from .message import CallInfo, Into, Request, Response, build_request
 from .money import Money
 from .operation import Bulk, BulkResult, CallOptions, Flow, ItemOutcome, Operation, Page
 from .pipeline import ChainEntry, Next, Result, Stage
@@ -135,6 +137,7 @@ __all__ = [
     "Vendor",
     "Verdict",
     "Wait",
+    "build_request",
     "hookimpl",
     "option",
 ]

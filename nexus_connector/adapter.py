@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 import attrs
 
 from .config.reading import nearest, read
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidRequestError
 from .operation import CallOptions
 from .plugins import vendor_entries
 
@@ -40,7 +40,7 @@ class Vendor:
     name: str
     domain: str
     base_url: tuple[str, ...]
-    credentials: Mapping[str, object] = attrs.field(factory=dict)
+    credentials: Mapping[str, object] = attrs.field(factory=dict[str, object])
     idempotency_header: str | None = None
     replays_errors: bool = False
     request_id_header: str = "X-Request-Id"
@@ -75,8 +75,6 @@ class ServiceAdapter:
         extra = options.extra_for(self.vendor.name)
         unknown = [name for name in extra if known is not None and name not in known]
         if unknown:
-            from .errors import InvalidRequestError
-
             message = f"{self.vendor.name} has no field {unknown[0]!r}."
             raise InvalidRequestError(message, hint=f"It takes: {', '.join(known or ())}.")
         return extra
@@ -106,7 +104,8 @@ def load_adapter(name: str | None, service: str, options: Mapping[str, object]) 
     try:
         kind = _import(wanted) if ":" in wanted else entries[wanted].load()
     except KeyError:
-        hint = f'{nearest(wanted, entries).strip()} pip install "nexus-connector-{wanted}", or write package.module:Class.'.strip()
+        install = f'pip install "nexus-connector-{wanted}", or write package.module:Class.'
+        hint = f"{nearest(wanted, entries).strip()} {install}".strip()
         raise ConfigurationError(f"{path}.adapter: no adapter {wanted!r} is installed.", hint=hint) from None
     except (ImportError, AttributeError, ValueError) as error:
         message = f"{path}.adapter: {wanted!r} cannot be imported ({type(error).__name__}: {error})."

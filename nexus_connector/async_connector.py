@@ -14,6 +14,7 @@ from .connector import sdk_operation
 from .contracts.email_facade import AsyncEmailFacade
 from .contracts.payments_facade import AsyncPaymentsFacade
 from .endpoint import Endpoint
+from .errors import ConnectorError, without_frames
 from .events import Event
 from .execution import execute
 from .message import Response
@@ -210,7 +211,10 @@ class AsyncConnector:
     ) -> Any:
         """Do what is built from the compiled service and the call's options; facades end here."""
         self.runtime.loop = asyncio.get_running_loop()
-        return await execute(self.runtime, self.runtime.loop_io, service, build, options or CallOptions())
+        try:
+            return await execute(self.runtime, self.runtime.loop_io, service, build, options or CallOptions())
+        except ConnectorError as error:
+            raise without_frames(error)  # noqa: B904  # it is the same error
 
     async def open_stream(
         self, service: str, operation: Operation[Response], options: CallOptions

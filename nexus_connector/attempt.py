@@ -33,6 +33,7 @@ class BeforeRequest(Stage):
         self._hooks = tuple(hooks)
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         for hook in self._hooks:
             try:
                 changed = await hook(call, request)
@@ -62,8 +63,9 @@ class PickRegion(Stage):
         self._region, self._base_url = regions[0]
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         call.region = self._region
-        return await next(call, attrs.evolve(request, base_url=self._base_url))
+        return await next(call, request.at(self._base_url))
 
 
 class Reauthenticate(Stage):
@@ -73,6 +75,7 @@ class Reauthenticate(Stage):
     slot = 550
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         call.rejected = None
         result = await next(call, request)
         if result.response is None or result.response.status != 401 or call.credentials is None:
@@ -95,6 +98,7 @@ class Authenticate(Stage):
         self._hooks = tuple(hooks)
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         try:
             credentials = await self._resolve(call)
         except PluginError:
@@ -129,6 +133,7 @@ class BeforeAttempt(Stage):
         self._hooks = tuple(hooks)
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         for hook in self._hooks:
             try:
                 changed = await hook(call, request)
@@ -153,6 +158,7 @@ class Send(Stage):
         self._classify = tuple(classify)
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         try:
             check_wire(request)
         except InvalidRequestError as error:
@@ -165,13 +171,13 @@ class Send(Stage):
             if self._classify:
                 result = await self._reclassify(call, result)
         except BaseException:
-            self._finish(call, request, lost(call), started)
+            self._finish(call, request, lost(), started)
             raise
         if call.stream is None:
             self._finish(call, request, result, started)
         else:
             call.stream.on_close(
-                lambda error: self._finish(call, request, result if error is None else lost(call), started)
+                lambda error: self._finish(call, request, result if error is None else lost(), started)
             )
         return result
 
@@ -242,39 +248,20 @@ def _broken(call: Call, error: BaseException) -> BaseException:
     return failure if failure is not None else error
 
 
-class Run(Stage):
+class Run(Send):
     """Slot 1000 of ``run()``: a call of a vendor's own SDK instead of a send."""
 
     name = "run"
-    slot = 1000
 
-    def __init__(self, target: Target, classify: Sequence[Hook]) -> None:
-        self._send = Send(target, classify)
-
-    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+    async def _send(self, call: Call, request: Request, deadline: float) -> Result:
         function = call.operation.send
         assert function is not None  # noqa: S101  # this chain is only for operations that have one
-        call.attempts += 1
-        started = call.io.now()
         try:
             call.value = await call.io.run(function)
-            info = CallInfo(
-                id=call.id,
-                service=call.service,
-                operation=call.operation.name,
-                tenant_id=call.tenant_id,
-                attempts=call.attempts,
-            )
-            result = judge_answer(call, Response(status=200, call=info))
         except Exception as error:
-            result = _judge_exception(call, error)
-            if self._send._classify:
-                result = await self._send._reclassify(call, result)
-        except BaseException:
-            self._send._finish(call, request, lost(call), started)
-            raise
-        self._send._finish(call, request, result, started)
-        return result
+            return _judge_exception(call, error)
+        info = CallInfo(id=call.id, service=call.service, operation=call.operation.name, attempts=call.attempts)
+        return judge_answer(call, Response(status=200, call=attrs.evolve(info, tenant_id=call.tenant_id)))
 
 
 def _judge_exception(call: Call, error: Exception) -> Result:

@@ -85,7 +85,7 @@ class InlineOutbox:
         """Write to the store."""
         post()
 
-    def flush(self, timeout_seconds: float) -> bool:  # noqa: ARG002  # nothing ever waits here
+    def flush(self, timeout_seconds: float) -> bool:  # nothing ever waits here
         """Nothing is ever queued."""
         return True
 

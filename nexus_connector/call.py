@@ -70,7 +70,7 @@ class Call:
     def __init__(
         self,
         *,
-        id: str,  # noqa: A002  # the word for it everywhere
+        id: str,  # the word for it everywhere
         target: Target,
         operation: Operation[Any],
         options: CallOptions,
@@ -145,4 +145,4 @@ class Attempt:
     region: str | None
     request: Request
     max_wait_seconds: float = 0.0
-    state: dict[str, Any] = attrs.field(factory=dict)
+    state: dict[str, Any] = attrs.field(factory=dict[str, Any])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import CircuitOpenError, ConnectorError, RateLimitExceededError
 from .ids import ulid
@@ -65,7 +65,7 @@ def call_record(
     )
 
 
-def _common(call: Call, request: Request, response: Response | None, redactor: Redactor) -> dict[str, object]:  # type: ignore[explicit-any]
+def _common(call: Call, request: Request, response: Response | None, redactor: Redactor) -> dict[str, Any]:
     is_run = call.operation.send is not None
     return {
         "call_id": call.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
@@ -57,7 +57,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
         replays_errors=adapter.vendor.replays_errors if adapter is not None else False,
         claims_keys=any(getattr(stage, "claims_keys", False) for _, stage in stages),
         max_inline_wait_seconds=runtime.config.max_inline_wait_seconds,
-        records=bool(runtime.sinks),
+        records=bool(runtime.delivery.hooks),
         tenants=hooks("resolve_tenant"),
         transforms=hooks("transform_response"),
         outbox=lambda: runtime.process.outbox,
@@ -105,21 +105,21 @@ def _headers(config: ServiceConfig, resolve: Callable[[SecretRef], Secret]) -> t
 
 
 def _setup(runtime: Runtime, name: str, config: ServiceConfig) -> ServiceSetup:
-    names = {plugin.config: plugin.name for plugin in runtime.plugins.values()}
+    names: dict[type, str] = {plugin.config: plugin.name for plugin in runtime.plugins.values()}
 
     def options(kind: type) -> object:
         if kind not in names:
             raise PluginError(
                 f"{kind.__name__} is not the options class of any plugin here.", hint="Ask for your own Plugin.config."
             )
-        return runtime.tables.read(names[kind], kind, name)
+        return runtime.tables.read(names[kind], cast("type[object]", kind), name)
 
     return ServiceSetup(
         name=name,
         config=config,
         shared=runtime.process.memory,
         max_inline_wait_seconds=runtime.config.max_inline_wait_seconds,
-        now=lambda: runtime.blocking_io.now(),
+        now=lambda: runtime.blocking_io.now(),  # noqa: PLW0108  # fakes exchange the Io
         emit=runtime.emit,
         options=options,
     )
@@ -142,7 +142,8 @@ def _built(hooks: Sequence[Hook], setup: ServiceSetup, kind: type[Any]) -> list[
                     f"Stage {part.name!r} wants slot {part.slot}.", hint="Plugins have slots 200 to 949."
                 )
             if not isinstance(part, kind) or not part.name:
-                message = f"{hook.plugin}.{hook.name} returned {type(part).__name__}, which is no {kind.__name__} with a name."
+                returned = type(part).__name__
+                message = f"{hook.plugin}.{hook.name} returned {returned}, which is no {kind.__name__} with a name."
                 raise PluginError(message, hint=f"Derive it from nexus_connector.{kind.__name__} and name it.")
             found.append((hook.plugin, part))
     return found

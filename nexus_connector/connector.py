@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from .contracts.email_facade import EmailFacade
 from .contracts.payments_facade import PaymentsFacade
 from .endpoint import Endpoint
+from .errors import ConnectorError, without_frames
 from .events import Event
 from .execution import execute
 from .io.drive import drive
@@ -200,7 +201,7 @@ class Connector:
     ) -> T:
         """Do an operation, or what a function builds."""
         build = thing if callable(thing) else lambda: thing
-        return self.perform_with(service, lambda _, __: build(), options)
+        return self.perform_with(service, lambda _, __: build(), options)  # type: ignore[no-any-return]  # what its parser makes
 
     def perform_with(
         self,
@@ -209,11 +210,10 @@ class Connector:
         options: CallOptions | None = None,
     ) -> Any:
         """Do what is built from the compiled service and the call's options; facades end here."""
-        return drive(execute(self.runtime, self.runtime.blocking_io, service, build, options or CallOptions()))
-
-    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine of the pipeline to its end."""
-        return drive(coroutine)
+        try:
+            return drive(execute(self.runtime, self.runtime.blocking_io, service, build, options or CallOptions()))
+        except ConnectorError as error:
+            raise without_frames(error)  # noqa: B904  # it is the same error
 
     def open_stream(
         self, service: str, operation: Operation[Response], options: CallOptions

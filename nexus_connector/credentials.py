@@ -44,8 +44,8 @@ class Credentials:
     """
 
     method: AuthMethod
-    headers: Mapping[str, Secret] = attrs.field(factory=dict)
-    query: Mapping[str, Secret] = attrs.field(factory=dict)
+    headers: Mapping[str, Secret] = attrs.field(factory=dict[str, Secret])
+    query: Mapping[str, Secret] = attrs.field(factory=dict[str, Secret])
     secrets: tuple[Secret, ...] = ()
     expires_at: datetime | None = None
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import attrs
-
 from .errors import (
     ConnectorError,
     InvalidRequestError,
@@ -70,9 +68,8 @@ def _prepare(call: Call, request: Request) -> Request:
     """Slot 050: the headers of the service, and the idempotency key where the vendor honours one."""
     target = call.target
     if target.headers:
-        request = attrs.evolve(
-            request, headers=type(request.headers)(target.headers).with_fields(dict(request.headers))
-        )
+        own = request.headers
+        request = request.with_headers({name: value for name, value in target.headers.items() if name not in own})
     header, key = target.config.idempotency_header, call.idempotency_key
     if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
         message = f"The idempotency key of a call of {call.service} is not 1 to 255 visible ASCII signs."
@@ -110,7 +107,8 @@ async def _deliver(call: Call, result: Result) -> Any:
     except ConnectorError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        message = f"{call.service} answered {call.operation.name} in a form that its adapter does not know ({type(error).__name__})."
+        what = f"{call.service} answered {call.operation.name}"
+        message = f"{what} in a form that its adapter does not know ({type(error).__name__})."
         hint = "The call itself was done. response.body has the answer; report it to the adapter's authors."
         raise ResponseFormatError(message, hint=hint, response=response) from error
 
@@ -142,7 +140,7 @@ def _tell_success(call: Call, request: Request, result: Result | None) -> None:
 
 
 def _failed(call: Call, request: Request, result: Result | None, error: BaseException) -> NoReturn:
-    """Slot 100: tell that the call raised, and raise it without the pipeline's own frames."""
+    """Slot 100: tell that the call raised, and raise it."""
     if isinstance(error, ConnectorError):
         fill(call, error)
         if error.outcome is Outcome.NOT_SENT and call.attempts and error.response is None and result is None:
@@ -150,8 +148,6 @@ def _failed(call: Call, request: Request, result: Result | None, error: BaseExce
     if call.stream is not None:
         call.stream.close(error)
     _tell_failure(call, request, result, error)
-    if isinstance(error, ConnectorError) and not isinstance(error, PluginError):
-        raise error.with_traceback(None)
     raise error
 
 

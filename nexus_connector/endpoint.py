@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 
-from .message import Into, Request, Response, build_request
+from .message import Into, Request, Response, build_request, parser
 from .operation import Operation
 from .policy import RetryPolicy
 from .verdict import SAFETY_BY_METHOD, Safety
@@ -38,6 +38,24 @@ class HttpMethod(StrEnum):
         return SAFETY_BY_METHOD[self.value]
 
 
+class EndpointOptions(TypedDict, total=False):
+    """What an endpoint takes beside its path and result.
+
+    Attributes:
+        safety: Whether sending it twice can do it twice; by default what the method means.
+        headers: Header fields of every request.
+        allow_status: Statuses of 400 and above that are results.
+        timeout_seconds: Time of the whole call; default: as configured.
+        retry: How it is tried again; default: as configured.
+    """
+
+    safety: Safety
+    headers: Mapping[str, str]
+    allow_status: Collection[int]
+    timeout_seconds: float | None
+    retry: RetryPolicy | None
+
+
 @attrs.frozen(kw_only=True)
 class Endpoint(Generic[T]):
     """A path with its method, result and policies. Make one with `get`, `post` ... and keep it.
@@ -60,7 +78,7 @@ class Endpoint(Generic[T]):
     path: str
     parse: Callable[[Response], T]
     safety: Safety
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     allow_status: Collection[int] = ()
     timeout_seconds: float | None = None
     retry: RetryPolicy | None = None
@@ -102,209 +120,124 @@ class Endpoint(Generic[T]):
 
     @overload
     @staticmethod
-    def get(
-        path: str,
-        *,
-        into: Into[R],
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[R]: ...
+    def get(path: str, *, into: Into[R], **options: Unpack[EndpointOptions]) -> Endpoint[R]: ...
     @overload
     @staticmethod
-    def get(
-        path: str,
-        *,
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        allow_status: Collection[int] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[Response]: ...
+    def get(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
     @staticmethod
-    def get(path: str, *, into: Any = None, **options: Any) -> Endpoint[Any]:
+    def get(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
         """Describe a GET of this path.
 
         Args:
             path: Path with placeholders, as ``/orders/{id}``.
             into: Class or callable for the JSON of the answer; without it the result is the `Response`.
-            options: ``safety``, ``headers``, ``allow_status``, ``timeout_seconds``, ``retry``.
+            options: See `EndpointOptions`.
         """
-        return _endpoint(HttpMethod.GET, path, into, **options)
+        return _endpoint(HttpMethod.GET, path, into, options)
 
     @overload
     @staticmethod
-    def post(
-        path: str,
-        *,
-        into: Into[R],
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[R]: ...
+    def head(path: str, *, into: Into[R], **options: Unpack[EndpointOptions]) -> Endpoint[R]: ...
     @overload
     @staticmethod
-    def post(
-        path: str,
-        *,
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        allow_status: Collection[int] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[Response]: ...
+    def head(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
     @staticmethod
-    def post(path: str, *, into: Any = None, **options: Any) -> Endpoint[Any]:
-        """Describe a POST of this path.
-
-        Args:
-            path: Path with placeholders, as ``/orders/{id}``.
-            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
-            options: ``safety``, ``headers``, ``allow_status``, ``timeout_seconds``, ``retry``.
-        """
-        return _endpoint(HttpMethod.POST, path, into, **options)
-
-    @overload
-    @staticmethod
-    def put(
-        path: str,
-        *,
-        into: Into[R],
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[R]: ...
-    @overload
-    @staticmethod
-    def put(
-        path: str,
-        *,
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        allow_status: Collection[int] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[Response]: ...
-    @staticmethod
-    def put(path: str, *, into: Any = None, **options: Any) -> Endpoint[Any]:
-        """Describe a PUT of this path.
-
-        Args:
-            path: Path with placeholders, as ``/orders/{id}``.
-            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
-            options: ``safety``, ``headers``, ``allow_status``, ``timeout_seconds``, ``retry``.
-        """
-        return _endpoint(HttpMethod.PUT, path, into, **options)
-
-    @overload
-    @staticmethod
-    def patch(
-        path: str,
-        *,
-        into: Into[R],
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[R]: ...
-    @overload
-    @staticmethod
-    def patch(
-        path: str,
-        *,
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        allow_status: Collection[int] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[Response]: ...
-    @staticmethod
-    def patch(path: str, *, into: Any = None, **options: Any) -> Endpoint[Any]:
-        """Describe a PATCH of this path.
-
-        Args:
-            path: Path with placeholders, as ``/orders/{id}``.
-            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
-            options: ``safety``, ``headers``, ``allow_status``, ``timeout_seconds``, ``retry``.
-        """
-        return _endpoint(HttpMethod.PATCH, path, into, **options)
-
-    @overload
-    @staticmethod
-    def delete(
-        path: str,
-        *,
-        into: Into[R],
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[R]: ...
-    @overload
-    @staticmethod
-    def delete(
-        path: str,
-        *,
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        allow_status: Collection[int] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[Response]: ...
-    @staticmethod
-    def delete(path: str, *, into: Any = None, **options: Any) -> Endpoint[Any]:
-        """Describe a DELETE of this path.
-
-        Args:
-            path: Path with placeholders, as ``/orders/{id}``.
-            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
-            options: ``safety``, ``headers``, ``allow_status``, ``timeout_seconds``, ``retry``.
-        """
-        return _endpoint(HttpMethod.DELETE, path, into, **options)
-
-    @overload
-    @staticmethod
-    def head(
-        path: str,
-        *,
-        into: Into[R],
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[R]: ...
-    @overload
-    @staticmethod
-    def head(
-        path: str,
-        *,
-        safety: Safety = ...,
-        headers: Mapping[str, str] = ...,
-        allow_status: Collection[int] = ...,
-        timeout_seconds: float | None = ...,
-        retry: RetryPolicy | None = ...,
-    ) -> Endpoint[Response]: ...
-    @staticmethod
-    def head(path: str, *, into: Any = None, **options: Any) -> Endpoint[Any]:
+    def head(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
         """Describe a HEAD of this path.
 
         Args:
             path: Path with placeholders, as ``/orders/{id}``.
             into: Class or callable for the JSON of the answer; without it the result is the `Response`.
-            options: ``safety``, ``headers``, ``allow_status``, ``timeout_seconds``, ``retry``.
+            options: See `EndpointOptions`.
         """
-        return _endpoint(HttpMethod.HEAD, path, into, **options)
+        return _endpoint(HttpMethod.HEAD, path, into, options)
+
+    @overload
+    @staticmethod
+    def options(path: str, *, into: Into[R], **options: Unpack[EndpointOptions]) -> Endpoint[R]: ...
+    @overload
+    @staticmethod
+    def options(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
+    @staticmethod
+    def options(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
+        """Describe a OPTIONS of this path.
+
+        Args:
+            path: Path with placeholders, as ``/orders/{id}``.
+            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
+            options: See `EndpointOptions`.
+        """
+        return _endpoint(HttpMethod.OPTIONS, path, into, options)
+
+    @overload
+    @staticmethod
+    def post(path: str, *, into: Into[R], **options: Unpack[EndpointOptions]) -> Endpoint[R]: ...
+    @overload
+    @staticmethod
+    def post(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
+    @staticmethod
+    def post(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
+        """Describe a POST of this path.
+
+        Args:
+            path: Path with placeholders, as ``/orders/{id}``.
+            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
+            options: See `EndpointOptions`.
+        """
+        return _endpoint(HttpMethod.POST, path, into, options)
+
+    @overload
+    @staticmethod
+    def put(path: str, *, into: Into[R], **options: Unpack[EndpointOptions]) -> Endpoint[R]: ...
+    @overload
+    @staticmethod
+    def put(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
+    @staticmethod
+    def put(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
+        """Describe a PUT of this path.
+
+        Args:
+            path: Path with placeholders, as ``/orders/{id}``.
+            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
+            options: See `EndpointOptions`.
+        """
+        return _endpoint(HttpMethod.PUT, path, into, options)
+
+    @overload
+    @staticmethod
+    def patch(path: str, *, into: Into[R], **options: Unpack[EndpointOptions]) -> Endpoint[R]: ...
+    @overload
+    @staticmethod
+    def patch(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
+    @staticmethod
+    def patch(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
+        """Describe a PATCH of this path.
+
+        Args:
+            path: Path with placeholders, as ``/orders/{id}``.
+            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
+            options: See `EndpointOptions`.
+        """
+        return _endpoint(HttpMethod.PATCH, path, into, options)
+
+    @overload
+    @staticmethod
+    def delete(path: str, *, into: Into[R], **options: Unpack[EndpointOptions]) -> Endpoint[R]: ...
+    @overload
+    @staticmethod
+    def delete(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
+    @staticmethod
+    def delete(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
+        """Describe a DELETE of this path.
+
+        Args:
+            path: Path with placeholders, as ``/orders/{id}``.
+            into: Class or callable for the JSON of the answer; without it the result is the `Response`.
+            options: See `EndpointOptions`.
+        """
+        return _endpoint(HttpMethod.DELETE, path, into, options)
 
 
-def _endpoint(
-    method: HttpMethod, path: str, into: Any, *, safety: Safety | None = None, **options: Any
-) -> Endpoint[Any]:
-    parse = _itself if into is None else lambda response: response.into(into)
-    return Endpoint(method=method, path=path, parse=parse, safety=safety or method.safety, **options)
-
-
-def _itself(response: Response) -> Response:
-    return response
+def _endpoint(method: HttpMethod, path: str, into: Into[Any] | None, options: EndpointOptions) -> Endpoint[Any]:
+    fields: dict[str, Any] = {"safety": method.safety, **options}
+    return Endpoint(method=method, path=path, parse=parser(into), **fields)

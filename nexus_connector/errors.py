@@ -7,7 +7,6 @@ to do next. Errors survive pickling; a response inside them is redacted on the w
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .verdict import Outcome, Phase
@@ -243,7 +242,8 @@ class ResponseFormatError(ConnectorError):
     """
 
     def __init__(self, message: str, *, path: str = "", **fields: Any) -> None:
-        super().__init__(message, **{"outcome": Outcome.DONE, **fields})
+        fields.setdefault("outcome", Outcome.DONE)
+        super().__init__(message, **fields)
         self.path = path
 
 
@@ -252,12 +252,16 @@ class WebhookVerificationError(ConnectorError):
 
 
 class OutcomeUnknownError(ConnectorError):
-    """It may have happened. Beside its own kind every error of a call that is not safe to repeat blindly is one of these."""
+    """It may have happened. Beside its own kind, every error of unknown outcome that is not SAFE is one of these."""
 
 
-@cache
+_unknown_kinds: dict[type[ConnectorError], type[ConnectorError]] = {}
+
+
 def _unknown_kind(kind: type[ConnectorError]) -> type[ConnectorError]:
-    return type(kind.__name__, (kind, OutcomeUnknownError), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    bases: Any = (kind, OutcomeUnknownError)
+    made: type[ConnectorError] = type(kind.__name__, bases, {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    return _unknown_kinds.setdefault(kind, made)
 
 
 def with_unknown_outcome(kind: type[ConnectorError]) -> type[ConnectorError]:
@@ -266,7 +270,7 @@ def with_unknown_outcome(kind: type[ConnectorError]) -> type[ConnectorError]:
     >>> issubclass(with_unknown_outcome(TransportError), (TransportError, OutcomeUnknownError))
     True
     """
-    return kind if issubclass(kind, OutcomeUnknownError) else _unknown_kind(kind)
+    return kind if issubclass(kind, OutcomeUnknownError) else _unknown_kinds.get(kind) or _unknown_kind(kind)
 
 
 def _plain_kind(kind: type[ConnectorError]) -> type[ConnectorError]:
@@ -281,3 +285,12 @@ def _rebuild(kind: type[ConnectorError], unknown: bool, message: str, fields: di
     error = (with_unknown_outcome(kind) if unknown else kind)(message)
     error.__dict__.update(fields)
     return error
+
+
+def without_frames(error: ConnectorError) -> ConnectorError:
+    """Drop the pipeline's own frames from an error's traceback; those of a plugin that failed stay.
+
+    >>> without_frames(ConnectorError("x")).__traceback__ is None
+    True
+    """
+    return error if isinstance(error, PluginError) else error.with_traceback(None)

@@ -46,7 +46,7 @@ async def execute(
         ConnectorError: Whatever went wrong.
     """
     target = runtime.target(service)
-    options = attrs.evolve(options, call_id=new_id(io))
+    options = options.named(new_id(io))
     try:
         _check(options)
         thing = build(target, options)
@@ -160,7 +160,8 @@ async def _bulk(target: Target, io: Io, bulk: Bulk[R], options: CallOptions, dea
         if not isinstance(outcome, Exception):
             items.extend(outcome)
         elif isinstance(outcome, ConnectorError):
-            items.extend([ItemOutcome(outcome=outcome.outcome, error=str(outcome))] * size)
+            failed: ItemOutcome[R] = ItemOutcome(outcome=outcome.outcome, error=str(outcome))
+            items.extend([failed] * size)
         else:
             raise outcome
     return BulkResult(items=items)

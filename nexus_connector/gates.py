@@ -90,6 +90,7 @@ class CheckGates(Stage):
         self._gates = tuple(gates)
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         attempt = _attempt(call, request)
         for gate in self._gates:
             refusal = gate.check(attempt)
@@ -110,6 +111,7 @@ class AskGates(Stage):
         self._target = target
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+        """Take part in a call; see the class."""
         attempt: Attempt = call.state.pop(_KEY)
         attempt.request = request
         answered: list[Gate] = []
@@ -124,14 +126,14 @@ class AskGates(Stage):
             if stream is not None:
                 stream.on_close(
                     lambda error: self._settle(
-                        call, attempt, answered, verdict if error is None else lost(call).verdict, sent=True
+                        call, attempt, answered, verdict if error is None else lost().verdict, sent=True
                     )
                 )
                 handed_over = True
             return result
         except BaseException:
             if call.attempts > sends:
-                verdict = lost(call).verdict
+                verdict = lost().verdict
             raise
         finally:
             if not handed_over:

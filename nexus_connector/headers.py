@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Self
+from typing import Self, cast
 
 
 class Headers(Mapping[str, str]):
-    """Header fields, in order, found by name in any case. Repeated fields are joined with a comma (RFC 9110 section 5.3).
+    """Header fields, in order, found by name in any case. Repeated ones are joined with a comma (RFC 9110 section 5.3).
 
     Args:
         fields: A mapping, or pairs of name and value.
@@ -22,7 +22,8 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         merged: dict[str, tuple[str, str]] = {}
-        for name, value in fields.items() if isinstance(fields, Mapping) else fields:
+        pairs = cast("Mapping[str, str]", fields).items() if isinstance(fields, Mapping) else fields
+        for name, value in pairs:
             key = name.lower()
             known = merged.get(key)
             merged[key] = (name, value) if known is None else (known[0], f"{known[1]}, {value}")
@@ -48,6 +49,7 @@ class Headers(Mapping[str, str]):
         return self._fields[name.lower()][1]
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # narrower default: a header is text
+        """Return the value of a field, or `default`."""
         field = self._fields.get(name.lower())
         return default if field is None else field[1]
 
@@ -67,7 +69,7 @@ class Headers(Mapping[str, str]):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Headers):
             return {k: f[1] for k, f in self._fields.items()} == {k: f[1] for k, f in other._fields.items()}
-        return isinstance(other, Mapping) and self == Headers(other)
+        return isinstance(other, Mapping) and self == Headers(cast("Mapping[str, str]", other))
 
     def __hash__(self) -> int:
         return hash(frozenset((key, field[1]) for key, field in self._fields.items()))

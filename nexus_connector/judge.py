@@ -89,7 +89,7 @@ def _vendor_error(call: Call, response: Response, reading: Reading, code: str | 
     kind = kind or rules.errors.get(status) or _KINDS.get(status, VendorError)
     text = rules.message(response) if rules.message is not None else None
     detail = "".join([f" ({code})" if code else "", f": {call.redactor.text(text[:500])}" if text else ""])
-    error = _of_outcome(kind, call, reading.outcome)(
+    error: VendorError = _of_outcome(kind, call, reading.outcome)(
         f"{call.service} answered {call.operation.name} with {status}{detail}.",
         status=status,
         code=code,
@@ -143,7 +143,7 @@ def judge_failure(call: Call, failure: SendError) -> Result:
 
 
 def refuse(call: Call, error: ConnectorError | None) -> Result:
-    """Return the result of something this library itself refused: nothing was sent by it, nobody's health is touched."""
+    """Return the result of what this library itself refused: nothing was sent, nobody's health is touched."""
     if error is not None:
         fill(call, error)
     return Result(
@@ -153,7 +153,7 @@ def refuse(call: Call, error: ConnectorError | None) -> Result:
     )
 
 
-def lost(call: Call) -> Result:
+def lost() -> Result:
     """Return the result of a send that was cancelled or broke off: nobody knows, and nobody is to blame."""
     return Result(Verdict(outcome=Outcome.UNKNOWN, health="ignore"))
 
@@ -167,7 +167,7 @@ def fill(call: Call, error: ConnectorError) -> None:
 
 
 def within_safety(call: Call, core: Verdict, changed: Verdict) -> Verdict:
-    """Apply the safety rule again to what a ``classify`` hook made: it may forbid a retry, never allow an unsafe one."""
+    """Apply the safety rule to what a ``classify`` hook made: it may forbid a retry, never allow an unsafe one."""
     allowed = may_repeat(call.safety, changed.outcome, transient=True, replays_errors=call.target.replays_errors)
     if core.outcome is Outcome.UNKNOWN and changed.outcome is Outcome.NOT_SENT:
         allowed = allowed and may_repeat(call.safety, Outcome.UNKNOWN, transient=True)

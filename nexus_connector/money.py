@@ -27,6 +27,13 @@ def _amount(value: str | int | Decimal) -> Decimal:
     return amount
 
 
+def _currency(value: object) -> str:
+    if isinstance(value, str) and _CURRENCY.fullmatch(value):
+        return value
+    message = f"{value!r} is not a currency."
+    raise InvalidRequestError(message, hint='Use the ISO 4217 code in capitals, as "EUR".')
+
+
 @final
 @attrs.frozen
 class Money:
@@ -44,10 +51,4 @@ class Money:
     """
 
     amount: Decimal = attrs.field(converter=_amount)
-    currency: str = attrs.field()
-
-    @currency.validator
-    def _check_currency(self, _: object, value: str) -> None:
-        if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
-            message = f"{value!r} is not a currency."
-            raise InvalidRequestError(message, hint='Use the ISO 4217 code in capitals, as "EUR".')
+    currency: str = attrs.field(converter=_currency)

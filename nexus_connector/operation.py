@@ -15,6 +15,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+def _safety_of_method(operation: Operation[Any]) -> Safety:
+    return SAFETY_BY_METHOD.get(operation.request.method, "unsafe")
+
+
 @attrs.frozen(kw_only=True)
 class Operation(Generic[T]):
     """One logical thing to do at a vendor.
@@ -41,7 +45,7 @@ class Operation(Generic[T]):
     name: str
     request: Request
     parse: Callable[[Response], T]
-    safety: Safety = attrs.field()
+    safety: Safety = attrs.field(default=attrs.Factory(_safety_of_method, takes_self=True))
     cost: float = 1.0
     classification: Classification = DEFAULT_CLASSIFICATION
     allow_status: Collection[int] = ()
@@ -51,10 +55,6 @@ class Operation(Generic[T]):
     send: Callable[[], T] | None = None
     stream: bool = False
     idle_timeout_seconds: float = 30.0
-
-    @safety.default
-    def _safety_of_method(self) -> Safety:
-        return SAFETY_BY_METHOD.get(self.request.method, "unsafe")
 
 
 @attrs.frozen(kw_only=True)
@@ -162,7 +162,18 @@ class CallOptions:
     timeout_seconds: float | None = None
     call_id: str = ""
     reference: str | None = None
-    extra: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict)
+    extra: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict[str, Mapping[str, object]])
+
+    def named(self, call_id: str) -> CallOptions:
+        """Return a copy with the id of the call."""
+        return CallOptions(
+            idempotency_key=self.idempotency_key,
+            tenant_id=self.tenant_id,
+            timeout_seconds=self.timeout_seconds,
+            call_id=call_id,
+            reference=self.reference,
+            extra=self.extra,
+        )
 
     def extra_for(self, vendor: str) -> Mapping[str, object]:
         """Return the extra fields meant for this vendor."""

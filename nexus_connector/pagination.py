@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import attrs
@@ -61,7 +61,7 @@ class Pager:
             raise _problem(
                 response, f"there is no list at {self.rules.items or 'its top'} (services.NAME.pagination.items)"
             )
-        return found
+        return cast("list[Any]", found)
 
     def _convert(self, response: Response, index: int, item: Any) -> Any:
         from .body import encode_json
@@ -106,7 +106,7 @@ class Pager:
 
 def _dig(value: Any, path: str) -> Any:
     for name in path.split(".") if path else ():
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, Mapping) else None
     return value
 
 

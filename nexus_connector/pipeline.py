@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
@@ -58,7 +58,7 @@ class Stage:
     before: Sequence[str] = ()
     after: Sequence[str] = ()
 
-    async def __call__(self, call: Call, request: Request, next: Next) -> Result:  # noqa: A002  # the word for the rest of a chain
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:  # the word for the rest of a chain
         """Do what is to be done around ``await next(call, request)``."""
         return await next(call, request)
 
@@ -145,7 +145,7 @@ def _guarded(stage: Stage, inner: Next) -> Next:
         except Exception as error:
             message = f"Stage {stage.name!r} raised {type(error).__name__} in a call of {call.service}."
             hint = "Its own exception is the cause; mend the stage or remove its plugin."
-            context = {
+            context: dict[str, Any] = {
                 "operation": call.operation.name,
                 "call_id": call.id,
                 "tenant_id": call.tenant_id,

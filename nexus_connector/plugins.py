@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 import pluggy
@@ -81,7 +82,8 @@ def _unique(entries: Iterable[EntryPoint], what: str) -> dict[str, EntryPoint]:
     for entry in sorted(entries, key=lambda each: (each.name, _origin(each))):
         other = found.get(entry.name)
         if other is not None and (other.value, _origin(other)) != (entry.value, _origin(entry)):
-            message = f"Two installed distributions bring a {what} called {entry.name!r}: {_origin(other)[0]} and {_origin(entry)[0]}."
+            both = f"{_origin(other)[0]} and {_origin(entry)[0]}"
+            message = f"Two installed distributions bring a {what} called {entry.name!r}: {both}."
             raise ConfigurationError(message, hint=f"Uninstall one: pip uninstall {_origin(entry)[0]}.")
         found[entry.name] = entry
     return found
@@ -123,11 +125,7 @@ def discover(settings: PluginsConfig, named: Iterable[str]) -> list[Installed]:
 def _load(entry: EntryPoint, *, must: bool) -> Installed:
     distribution, version = _origin(entry)
     try:
-        plugin = entry.load()
-        if not isinstance(plugin, Plugin):
-            message = f"its entry point names a {type(plugin).__name__}, not a Plugin"
-            raise TypeError(message)
-        _check(plugin, entry.name)
+        plugin = _checked(entry.load(), entry.name)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
         message = f"Plugin {entry.name!r} of {distribution} {version} cannot be used ({problem})."
@@ -139,7 +137,11 @@ def _load(entry: EntryPoint, *, must: bool) -> Installed:
     return Installed(name=entry.name, distribution=distribution, version=version, plugin=plugin)
 
 
-def _check(plugin: Plugin[Any], name: str) -> None:
+def _checked(plugin: object, name: str) -> Plugin[Any]:
+    if not isinstance(plugin, Plugin):
+        message = f"its entry point names a {type(plugin).__name__}, not a Plugin"
+        raise TypeError(message)
+    plugin = cast("Plugin[Any]", plugin)
     if plugin.name != name:
         raise PluginError(f"A plugin calls itself {plugin.name!r}, its entry point {name!r}.", hint="They must agree.")
     if plugin.name in CORE_KEYS:
@@ -153,6 +155,7 @@ def _check(plugin: Plugin[Any], name: str) -> None:
         raise PluginError(
             f"The options of plugin {plugin.name!r} are no attrs class.", hint="Decorate them with attrs.frozen."
         )
+    return plugin
 
 
 def new_registry() -> pluggy.PluginManager:
@@ -179,8 +182,7 @@ def register(registry: pluggy.PluginManager, plugin: object, name: str) -> None:
         if hook not in known:
             hint = f"{nearest(hook, known).strip()} Hooks: {', '.join(sorted(known))}.".strip()
             raise PluginError(f"{name}.{attribute}: there is no hook of this name.", hint=hint)
-        taken, _ = pluggy._hooks.varnames(getattr(plugin, attribute))
-        for argument in taken:
+        for argument in inspect.signature(getattr(plugin, attribute)).parameters:
             if argument not in known[hook]:
                 hint = f"{nearest(argument, known[hook]).strip()} It gets: {', '.join(known[hook])}.".strip()
                 raise PluginError(f"{name}.{hook}: there is no argument {argument!r}.", hint=hint)

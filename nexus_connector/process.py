@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
@@ -90,7 +90,7 @@ class Locks:
         self._locks: dict[Hashable, tuple[Permits, int]] = {}
 
     @contextmanager
-    def of(self, key: Hashable) -> Iterator[Permits]:
+    def of(self, key: Hashable) -> Generator[Permits]:
         """Return the lock of `key`, kept while in use."""
         with self._lock:
             permits, users = self._locks.get(key) or (Permits(1), 0)
@@ -162,7 +162,7 @@ class Process:
             raise ConnectorClosedError("The connector was closed while a call waited.")
 
     @contextmanager
-    def sleeping(self, end: Callable[[], object]) -> Iterator[None]:
+    def sleeping(self, end: Callable[[], object]) -> Generator[None]:
         """Have `end` called if the connector is closed while the body runs."""
         with self._lock:
             self._check_open()

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 
 import attrs
@@ -24,7 +24,6 @@ import attrs
 __all__ = ["DEFAULT_REDACTOR", "Redactor", "mask"]
 
 _HIDDEN: Final = "****"
-_CUT: Final = "…[cut]"
 _MAX_NODES: Final = 10_000  # of one tree: branches shared between nodes would otherwise multiply without end
 _PLAIN, _ODD, _CARD, _SECRET, _LINE = range(5)  # what a key means; _LINE: its value in free text may contain blanks
 
@@ -72,7 +71,7 @@ _CARD_NUMBER: Final = re.compile(
     r"|[2-6][0-9]{3}([ -]?)[0-9]{4}\2[0-9]{4}\2[0-9]{1,4}(?:\2[0-9]{1,3})?)(?!\w|\.[0-9])"
 )
 _EMAIL: Final = re.compile(r"(?<![\w.+*'-])([\w.+*'-])[\w.+*'-]*+(@|%40)(?=(?:[\w-]++\.)++[^\W\d])")
-_PHONE: Final = re.compile(r"(?<![\w+])(\+|%2[Bb])([1-9][0-9]{7,14})(?![0-9])")
+_PHONE: Final = re.compile(r"(?<![\w+])((?:\+|%2[Bb])[1-9][0-9]{0,4})[0-9]{4,7}([0-9]{3})(?![0-9])")
 _JOINT: Final = re.compile(r"[:=>%(]")
 _NAME: Final = re.compile(  # possessive throughout: each letter is looked at once, whatever the text
     r"(?:(?<![\w.%\[\]-])|(?<=%[0-9A-Fa-f]{2}))(?P<name>[0-9]?[^\W\d][\w.\[\]-]*+(?:[ ][Kk][Ee][Yy])?)(?:%5[Dd])*+"
@@ -86,12 +85,14 @@ _VALUE_OF: Final = {
     "bare": re.compile(r'(?:(?i:bearer|token|apikey|basic|digest)[ ]+)?[^\s&"<>]+'),
     "element": re.compile(r"[^<]+"),
 }
+_LITERALS: Final = frozenset({"null", "none", "true", "false"})
+_LABEL: Final = re.compile(r"[\w.-]+:")
 _FORM: Final = re.compile(r"[^\s=&{<\"]+=[^\s&]*+(?:&[^\s&]*+)*+")
 _TEXTUAL: Final = re.compile(r"^text/|json|xml|javascript|yaml|x-www-form-urlencoded|graphql")
 
 
 def mask(value: str) -> str:
-    """Hides a secret: first and last four characters of one of 20 and more, nothing of a shorter one.
+    """Hide a secret: first and last four characters of one of 20 and more, nothing of a shorter one.
 
     Ends that are not letters, digits or the usual marks of tokens are not shown either; a masked value stays as it is.
 
@@ -104,11 +105,11 @@ def mask(value: str) -> str:
 
 
 def _veil(value: str) -> str:
-    """Masks what stands under a sensitive name; of several words none is shown, as each may be a short secret."""
+    """Mask what stands under a sensitive name; of several words none is shown, as each may be a short secret."""
     scheme = _SCHEME.match(value) if " " in value else None
-    if scheme:
-        return scheme[0] + (_HIDDEN if scheme[1] else _veil(value[scheme.end() :]))
-    return mask(value) if _ONE_WORD.fullmatch(value) else _HIDDEN if value else value
+    kept = scheme[0] if scheme else ""
+    shown = _ONE_WORD.fullmatch(value, len(kept)) and not (scheme and scheme[1])
+    return kept + (mask(value[len(kept) :]) if shown else _HIDDEN if value else "")
 
 
 def _plain(name: str) -> str:
@@ -137,22 +138,6 @@ class _Names(dict[str, int]):
         return kind
 
 
-class _Exact(NamedTuple):
-    """The exact values, compiled: all their forms in one pattern, longest first."""
-
-    pattern: re.Pattern[str]
-    masks: dict[str, str]
-    short: frozenset[str]
-    shortest: int
-    longest: int
-    numbers: bool
-
-    def hide(self, text: str) -> str:
-        if len(text) < self.shortest:
-            return text
-        return _HIDDEN if text in self.short else self.pattern.sub(lambda found: self.masks[found[0]], text)
-
-
 def _forms(secret: str) -> set[str]:
     """Every encoding in which a secret may turn up inside other text."""
     forms = {secret, *(line.strip() for line in secret.splitlines() if len(line) > 15 and not line.startswith("--"))}
@@ -169,20 +154,30 @@ def _forms(secret: str) -> set[str]:
     return {form for form in forms if len(form) >= 6}
 
 
-_names = lru_cache(maxsize=64)(_Names)
+class _Exact:
+    """The exact values, compiled: all their forms in one pattern, longest first."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        self._masks = {form: mask(secret) for secret in secrets if len(secret) >= 6 for form in _forms(secret)}
+        self._short = frozenset(secret for secret in secrets if len(secret) < 6)
+        by_letter: dict[str, list[str]] = {}
+        for form in sorted(self._masks, key=len, reverse=True):
+            by_letter.setdefault(form[0], []).append(re.escape(form[1:]))
+        branches = [f"{re.escape(letter)}(?:{'|'.join(rest)})" for letter, rest in by_letter.items()]
+        self._pattern = re.compile("|".join(branches) or "(?!)")
+        self.shortest = min(map(len, (*self._masks, *self._short)), default=1 << 62)
+        self.longest = max([256, *map(len, self._masks)])
+        self.numbers = any(map(str.isdecimal, secrets))
+
+    def hide(self, text: str) -> str:
+        if len(text) < self.shortest:
+            return text
+        return _HIDDEN if text in self._short else self._pattern.sub(lambda found: self._masks[found[0]], text)
 
 
-@lru_cache(maxsize=256)  # calls resolve the same credentials again and again, and compiling costs more than a call
-def _exact(secrets: tuple[str, ...]) -> _Exact:
-    masks = {form: mask(secret) for secret in secrets if len(secret) >= 6 for form in _forms(secret)}
-    short = frozenset(secret for secret in secrets if len(secret) < 6)
-    by_letter: dict[str, list[str]] = {}
-    for form in sorted(masks, key=len, reverse=True):
-        by_letter.setdefault(form[0], []).append(re.escape(form[1:]))
-    pattern = "|".join(f"{re.escape(letter)}(?:{'|'.join(rest)})" for letter, rest in by_letter.items()) or "(?!)"
-    sizes = [len(text) for text in (*masks, *short)] or [1 << 62]
-    longest = max((len(form) for form in masks), default=0)
-    return _Exact(re.compile(pattern), masks, short, min(sizes), max(longest, 256), any(map(str.isdecimal, secrets)))
+# Every call derives a redactor from the same few credentials, and compiling them costs more than a whole call.
+_shared_names = lru_cache(maxsize=64)(_Names)
+_shared_exact = lru_cache(maxsize=256)(_Exact)
 
 
 def _luhn(number: str) -> bool:
@@ -196,12 +191,8 @@ def _hide_card(found: re.Match[str]) -> str:
     return _HIDDEN if _luhn(found[0]) else f"{_HIDDEN}{separator}{rest}" if _luhn(head) else found[0]
 
 
-def _hide_phone(found: re.Match[str]) -> str:
-    return f"{found[1]}{found[2][: min(5, len(found[2]) - 7)]}{_HIDDEN}{found[2][-3:]}"
-
-
 def _closing(text: str, opening: re.Match[str]) -> int:
-    """Finds the end of a quoted text: in escaped text its quote has no more backslashes before it than the first."""
+    """Find the end of a quoted text: in escaped text its quote has no more backslashes before it than the first."""
     depth = len(opening[1])
     for found in _CLOSING[opening[2]].finditer(text, opening.end()):
         run = len(found[0]) - 1
@@ -211,7 +202,7 @@ def _closing(text: str, opening: re.Match[str]) -> int:
 
 
 def _value(text: str, name: re.Match[str], kind: int) -> tuple[int, int]:
-    """Finds where the value of a sensitive name begins and ends in free text; in doubt it ends later."""
+    """Find where the value of a sensitive name begins and ends in free text; in doubt it ends later."""
     start, before = name.end(), text[max(0, name.start() - 3) : name.start()]
     opening = _OPENING.match(text, start)
     element, pair = name["joint"] == ">", name["joint"] == ","
@@ -230,7 +221,7 @@ def _value(text: str, name: re.Match[str], kind: int) -> tuple[int, int]:
 
 
 def _hide_pairs(text: str, names: _Names) -> str:
-    """Masks values of sensitive names in free text: JSON, reprs, forms, header lines, XML, whole or cut off."""
+    """Mask values of sensitive names in free text: JSON, reprs, forms, header lines, XML, whole or cut off."""
     if not _JOINT.search(text):
         return text
     pieces: list[str] = []
@@ -244,7 +235,7 @@ def _hide_pairs(text: str, names: _Names) -> str:
             continue
         begin, end = _value(text, found, kind)
         value = text[begin:end]
-        if value.lower() in {"null", "none", "true", "false"} or (value[-1:] == ":" and names[value[:-1]] >= _SECRET):
+        if value.lower() in _LITERALS or (_LABEL.fullmatch(value) and names[value[:-1]] >= _SECRET):
             continue
         pieces += text[done:begin], _veil(value)
         done = end
@@ -259,7 +250,7 @@ def _hide_shapes(text: str, *, personal: bool, cards: bool = True) -> str:
     if "@" in text or "%40" in text:
         text = _USERINFO.sub(rf"\1{_HIDDEN}@", text) if "/" in text else text
         text = _EMAIL.sub(r"\1***\2", text) if personal else text
-    return _PHONE.sub(_hide_phone, text) if personal and ("+" in text or "%2" in text) else text
+    return _PHONE.sub(rf"\1{_HIDDEN}\2", text) if personal and ("+" in text or "%2" in text) else text
 
 
 def _requoted(part: str, redact: Callable[[str], str]) -> str:
@@ -290,7 +281,7 @@ _PLAINER: Final[tuple[tuple[Any, Callable[[Any], object]], ...]] = (
 
 
 def _plainer(value: Any) -> object:
-    """Turns what JSON does not know into something nearer to it, at last its text."""
+    """Turn what JSON does not know into something nearer to it, at last its text."""
     kind: Any = type(value)
     try:
         fields = getattr(kind, "__attrs_attrs__", None) or getattr(kind, "__dataclass_fields__", {}).values()
@@ -299,7 +290,7 @@ def _plainer(value: Any) -> object:
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return dict(zip(kind._fields, value, strict=False))
         return next(convert(value) for base, convert in _PLAINER if issubclass(kind, base))
-    except Exception:  # noqa: BLE001  # a foreign object may raise anything, and a record is owed all the same
+    except Exception:  # a foreign object may raise anything, and a record is owed all the same
         return f"<{kind.__name__}>"
 
 
@@ -319,8 +310,8 @@ class Redactor:
     {'note': 'it is ****', 'api_key': '****', 'amount': 500}
     """
 
-    sensitive_keys: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
-    secrets: tuple[str, ...] = attrs.field(default=(), converter=tuple, repr=False)
+    sensitive_keys: frozenset[str] = frozenset()
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     personal: bool = True
     max_text: int = 2000
     max_depth: int = 20
@@ -329,11 +320,11 @@ class Redactor:
     _exact: _Exact = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_names", _names(self.sensitive_keys))
-        object.__setattr__(self, "_exact", _exact(self.secrets))
+        object.__setattr__(self, "_names", _shared_names(self.sensitive_keys))
+        object.__setattr__(self, "_exact", _shared_exact(self.secrets))
 
     def with_secrets(self, values: Iterable[str]) -> Redactor:
-        """Returns a redactor that knows these values too; itself when none is new.
+        """Return a redactor that knows these values too; itself when none is new.
 
         >>> Redactor().with_secrets(["hunter22"]).text("login with hunter22 failed")
         'login with **** failed'
@@ -342,7 +333,7 @@ class Redactor:
         return attrs.evolve(self, secrets=self.secrets + new) if new else self
 
     def text(self, value: str) -> str:
-        """Redacts free text, such as error messages and log lines; cut at `max_body_bytes` characters.
+        """Redact free text, such as error messages and log lines; cut at `max_body_bytes` characters.
 
         >>> DEFAULT_REDACTOR.text("POST https://u:p@crm.example/?token=abc from ann@example.com")
         'POST https://****@crm.example/?token=**** from a***@example.com'
@@ -350,7 +341,7 @@ class Redactor:
         return self._clean(value, self.max_body_bytes)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Redacts header fields, by name and by content.
+        """Redact header fields, by name and by content.
 
         >>> DEFAULT_REDACTOR.headers({"Authorization": "Bearer abc", "Accept": "*/*"})
         {'Authorization': 'Bearer ****', 'Accept': '*/*'}
@@ -359,20 +350,20 @@ class Redactor:
         return {name: value if type(value) is str else str(value) for name, value in fields.items()}
 
     def url(self, url: str) -> str:
-        """Redacts userinfo, query and fragment of a URL; in its path only what is recognisable by itself.
+        """Redact userinfo, query and fragment of a URL; in its path only what is recognisable by itself.
 
         >>> DEFAULT_REDACTOR.url("https://u:p@crm.example/v1/tokens/17?access_token=abc&limit=5")
         'https://****@crm.example/v1/tokens/17?access_token=****&limit=5'
         """
-        if len(url) > self.max_body_bytes:
-            return self.text(url)
-        address, hash_, fragment = self._exact.hide(url).partition("#")
-        path, mark, query = address.partition("?")
-        path = _requoted(path, lambda part: _hide_shapes(self._exact.hide(part), personal=self.personal, cards=False))
-        return path + mark + self._query(query) + hash_ + self._query(fragment)
+        if len(url) <= self.max_body_bytes:
+            address, hash_, fragment = self._exact.hide(url).partition("#")
+            path, mark, query = address.partition("?")
+            path = _requoted(path, lambda part: self._redact(part, whole=False))
+            url = path + mark + self._query(query) + hash_ + self._query(fragment)
+        return url if len(url) <= self.max_body_bytes else self.text(url)
 
     def data(self, value: object) -> object:
-        """Returns a copy of a tree that is safe to show and to write as JSON; what JSON does not know becomes text.
+        """Return a copy of a tree that is safe to show and to write as JSON; what JSON does not know becomes text.
 
         >>> DEFAULT_REDACTOR.data({"card": {"number": "4242424242424242", "brand": "visa"}, "raw": b'{"pin": 1234}'})
         {'card': {'number': '****', 'brand': 'visa'}, 'raw': {'pin': '****'}}
@@ -380,7 +371,7 @@ class Redactor:
         return self._tree(value, self.max_depth, [_MAX_NODES])
 
     def body(self, body: bytes, content_type: str) -> object:
-        """Redacts a body by its media type: a tree for JSON and forms, text for text, the size of all else.
+        """Redact a body by its media type: a tree for JSON and forms, text for text, the size of all else.
 
         >>> DEFAULT_REDACTOR.body(b"grant_type=password&password=abc", "application/x-www-form-urlencoded")
         {'grant_type': 'password', 'password': '****'}
@@ -460,11 +451,11 @@ class Redactor:
         return value if clean == str(value) else clean
 
     def _bytes(self, raw: bytes, media: str, depth: int, budget: list[int]) -> object:
+        if media and not _TEXTUAL.search(media):
+            return f"<{'multipart ' if media.startswith('multipart/') else ''}{len(raw)} bytes>"
         whole = len(raw) <= self.max_body_bytes
-        text = _decoded(raw if whole else raw[: self.max_body_bytes + self._exact.longest], whole)
-        if media.startswith("multipart/"):
-            return f"<multipart {len(raw)} bytes>"
-        if text is None or (media and not _TEXTUAL.search(media)):
+        text = _decoded(raw[: self.max_body_bytes + self._exact.longest], whole)
+        if text is None:
             return f"<{len(raw)} bytes>"
         if whole and ("form" in media or (not media and _FORM.fullmatch(text))):
             fields: dict[str, list[str]] = {}
@@ -484,20 +475,21 @@ class Redactor:
             done = done[:-longest]  # where the text was cut there may stand one half of a secret, unrecognisable
         elif len(done) <= limit:
             return done
-        return self._redact(done[: limit - 16] + _CUT)
+        return self._redact(f"{done[: limit - 16]}…[cut]")
 
-    def _redact(self, text: str) -> str:
+    def _redact(self, text: str, *, whole: bool = True) -> str:
         text = self._exact.hide(text)
         if not _SUSPECT.search(text):
             return text
-        return _hide_pairs(_hide_shapes(text, personal=self.personal), self._names)
+        text = _hide_shapes(text, personal=self.personal, cards=whole)
+        return _hide_pairs(text, self._names) if whole else text
 
     def _query(self, query: str) -> str:
-        return "&".join(self._parameter(*field.partition("=")) for field in query.split("&"))
-
-    def _parameter(self, name: str, equals: str, value: str) -> str:
-        secret = self._names[unquote_plus(name)] >= _SECRET
-        return _requoted(name, self._redact) + equals + _requoted(value, _veil if secret else self._redact)
+        fields: list[str] = []
+        for name, equals, value in (field.partition("=") for field in query.split("&")):
+            redact = _veil if self._names[unquote_plus(name)] >= _SECRET else self._redact
+            fields.append(_requoted(name, self._redact) + equals + _requoted(value, redact))
+        return "&".join(fields)
 
 
 DEFAULT_REDACTOR: Final = Redactor()

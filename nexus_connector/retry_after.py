@@ -9,11 +9,16 @@ MAX_SECONDS = 366 * 24 * 3600.0
 """Longer waits than a year are read as a year: the value stays a wait, and stays finite."""
 
 _DIGITS = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,6})?", re.ASCII)
-_MONTHS = {name: number for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)}
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
+    )
+}
 _DATE_FORMS = (
     # IMF-fixdate; RFC 850 and asctime are obsolete, and still sent. strptime would read names in the process's locale.
     re.compile(
-        r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}) (?P<year>[0-9]{4}) (?P<clock>[0-9:]{8}) GMT"
+        r"[A-Z][a-z]{2}, (?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}) (?P<year>[0-9]{4}) (?P<clock>[0-9:]{8}) GMT"
     ),
     re.compile(
         r"[A-Z][a-z]{5,8}, (?P<day>[0-9]{2})-(?P<month>[A-Z][a-z]{2})-(?P<year>[0-9]{2}) (?P<clock>[0-9:]{8}) GMT"

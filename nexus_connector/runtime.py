@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,15 +17,15 @@ from .config import Config, SecretRef
 from .config.reading import nearest
 from .config.sources import load
 from .config.tables import Tables, plugins_table, take_apart
+from .delivery import Delivery
 from .errors import ConfigurationError, ConnectorClosedError
-from .events import Event, PluginFailed, RecordsDropped
-from .hooks import Hook, check_services, compile_hooks
+from .events import Event
+from .hooks import check_services, compile_hooks
 from .io import Io
 from .io.blocking import BlockingIo
 from .io.looping import LoopIo
 from .plugins import Installed, Plugin, check_needs, discover, new_registry, register, user_name
 from .process import Process, Wire
-from .records import IntegrationLog
 from .redaction import Redactor
 from .secret import Secret
 from .signals import Signals
@@ -38,7 +37,6 @@ from .transport.pool import PoolTransport
 if TYPE_CHECKING:
     import asyncio
 
-_log = logging.getLogger("nexus_connector.runtime")
 _DRAIN_SECONDS = 5.0
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
@@ -78,7 +76,7 @@ class Runtime:
         given = list(plugins)
         settings, defaults = plugins_table(raw)
         named = [name for name, table in defaults.items() if table is not False]
-        own = [plugin for plugin in given if isinstance(plugin, Plugin)]
+        own: list[Plugin[Any]] = [plugin for plugin in given if isinstance(plugin, Plugin)]
         self.installed: tuple[Installed, ...] = tuple(discover(settings, named))
         known: dict[str, Plugin[Any]] = {each.name: each.plugin for each in self.installed if each.plugin is not None}
         for plugin in own:
@@ -96,7 +94,8 @@ class Runtime:
         self.registry = new_registry()
         self.options: dict[str, Any] = {}
         self._register([plugin for plugin in given if not isinstance(plugin, Plugin)])
-        self.sinks: tuple[Hook, ...] = compile_hooks(self.registry, "store_log")
+        sinks = compile_hooks(self.registry, "store_log")
+        self.delivery = Delivery(sinks, self.signals, lambda: self.blocking_io.wall())
         self._targets: dict[str, Target] = {}
         self.resolve_secret: Callable[[SecretRef], Secret] = SecretRef.resolve
         self.closed = False
@@ -155,7 +154,7 @@ class Runtime:
         permits = sum(service.max_concurrency for service in self.config.services.values()) or 1
         return Process(
             wires=self._make_wire,
-            outbox=outbox or Background(self),
+            outbox=outbox or Background(self.delivery),
             clock=clock or self.blocking_io.now,
             max_threads=min(permits + 8, self.config.io_threads),
         )
@@ -209,7 +208,7 @@ class Runtime:
             self.target(name)
 
     def exchange(self, parts: Parts) -> Parts:
-        """Put other Ios, another process object and other compiled services in place, and return the ones before; for tests."""
+        """Put other parts in place, for a test, and return the ones before."""
         before = Parts(self.blocking_io, self.loop_io, self.process, self._targets, self.resolve_secret)
         self.blocking_io, self.loop_io, self.process = parts.blocking_io, parts.loop_io, parts.process
         self._targets, self.resolve_secret = parts.targets, parts.resolve_secret
@@ -223,33 +222,6 @@ class Runtime:
         """Tell receivers of something that happened outside of a call."""
         if self.signals.wants(type(event)):
             self.process.outbox.event(event)
-
-    def deliver_records(self, records: Sequence[IntegrationLog]) -> None:
-        """Hand records to the store_log hooks; what one raises concerns neither the others nor the calls."""
-        for hook in self.sinks:
-            try:
-                hook.function(records)
-            except Exception as error:  # noqa: BLE001  # whatever a sink raises is told, never passed on
-                self._sink_failed(hook, error, len(records))
-
-    def deliver_event(self, event: Event) -> None:
-        """Hand an event to its receivers."""
-        self.signals.deliver(event)
-
-    def deliver_dropped(self, records: int, events: int) -> None:
-        """Tell that a full queue cost records or events."""
-        _log.error("the queue was full: %d records and %d events were dropped", records, events)
-        self.signals.deliver(
-            RecordsDropped(service="", call_id=None, at=self.blocking_io.wall(), records=records, events=events)
-        )
-
-    def _sink_failed(self, hook: Hook, error: Exception, count: int) -> None:
-        _log.error("%s.%s raised on %d records", hook.plugin, hook.name, count, exc_info=error)
-        message = f"raised {type(error).__name__} on {count} records"
-        at = self.blocking_io.wall()
-        self.signals.deliver(
-            PluginFailed(service="", call_id=None, at=at, plugin=hook.plugin, hook=hook.name, message=message)
-        )
 
     def read_log(self, call_id: str) -> Sequence[Mapping[str, object]] | None:
         """Ask the plugins that keep records for those of a call; the first answer counts."""

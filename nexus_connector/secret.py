@@ -6,6 +6,13 @@ import hmac
 from typing import NoReturn, final
 
 
+def _checked(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    message = f"A Secret holds text, not {type(value).__name__}."
+    raise TypeError(message)
+
+
 @final
 class Secret:
     """A secret value in a mapping; its repr, str and pickle show nothing of it.
@@ -24,10 +31,7 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        if not isinstance(value, str):
-            message = f"A Secret holds text, not {type(value).__name__}."
-            raise TypeError(message)
-        self._value = value
+        self._value = _checked(value)
 
     def reveal(self) -> str:
         """Return the value. The one door; search for this name to see who uses a secret."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from .errors import InvalidRequestError
+from .io.drive import drive
 from .message import Into, Response
 from .operation import CallOptions, Operation, Page
 from .service_calls import BodyOptions, ReadOptions, call_options, pager, request_operation, stream_operation
@@ -256,7 +257,7 @@ class Service:
             self.name, stream_operation(path, idle_timeout_seconds, options), call_options(options)
         )
         try:
-            yield Stream(response, body, self._connector.drive)
+            yield Stream(response, body, drive)
         except BaseException as error:
             body.close(error)
             raise

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import attrs
 
 from .body import Content
-from .message import Into, Response, build_request
+from .message import Into, Response, build_request, parser
 from .operation import CallOptions, Operation
 from .pagination import Pager
 from .target import Target
@@ -65,9 +65,8 @@ def request_operation(
     """Return the operation of ``service.get(path, ...)`` and its like."""
     names = ("path_values", "query", "headers", "json", "form", "files", "content")
     request = build_request(method, path, **{name: options[name] for name in names if name in options})
-    parse = _itself if into is None else lambda response: response.into(into)
     operation: Operation[Any] = Operation(
-        name=f"{method} {path}", request=request, parse=parse, allow_status=allow_status
+        name=f"{method} {path}", request=request, parse=parser(into), allow_status=allow_status
     )
     safety = options.get("safety")
     return operation if safety is None else attrs.evolve(operation, safety=safety)
@@ -78,14 +77,10 @@ def stream_operation(path: str, idle_timeout_seconds: float, options: Mapping[st
     names = ("path_values", "query", "headers")
     request = build_request("GET", path, **{name: options[name] for name in names if name in options})
     return Operation(
-        name=f"GET {path}", request=request, parse=_itself, stream=True, idle_timeout_seconds=idle_timeout_seconds
+        name=f"GET {path}", request=request, parse=parser(None), stream=True, idle_timeout_seconds=idle_timeout_seconds
     )
 
 
 def pager(target: Target, path: str, into: Into[Any]) -> Pager:
     """Return the rules by which a list of this service goes on."""
     return Pager(rules=target.config.pagination, base_urls=target.config.base_url, into=into, name=f"GET {path}")
-
-
-def _itself(response: Response) -> Response:
-    return response

@@ -26,6 +26,7 @@ class ServiceSetup:
         max_inline_wait_seconds: Longest wait that a vendor or limit may impose inside a call.
         now: The runtime's clock, seconds that never go back; virtual in tests.
         emit: Tells receivers of something that happens outside of a call.
+        options: Finds a plugin's options by their class; use `of`.
     """
 
     name: str
@@ -34,8 +35,8 @@ class ServiceSetup:
     max_inline_wait_seconds: float
     now: Callable[[], float]
     emit: Callable[[Event], None]
-    _options: Callable[[type], object]
+    options: Callable[[type], object] = attrs.field(repr=False)
 
     def of(self, kind: type[C]) -> C | None:
         """Return the plugin's own options for this service, by their class; ``None``: switched off here."""
-        return cast("C | None", self._options(kind))
+        return cast("C | None", self.options(kind))

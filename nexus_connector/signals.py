@@ -10,8 +10,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import blinker
 
+from .conditions import PluginFailed
 from .errors import ConfigurationError
-from .events import Event, PluginFailed
+from .events import Event
 
 E = TypeVar("E", bound=Event)
 FindLoop: TypeAlias = "Callable[[], asyncio.AbstractEventLoop | None]"

@@ -45,7 +45,9 @@ class BasicTable:
 METHODS: Mapping[str, type[Any]] = {"bearer": BearerTable, "api_key": ApiKeyTable, "basic": BasicTable}
 
 
-def static_credentials(table: Mapping[str, object], service: str, resolve: Callable[[SecretRef], Secret]) -> Credentials | None:
+def static_credentials(
+    table: Mapping[str, object], service: str, resolve: Callable[[SecretRef], Secret]
+) -> Credentials | None:
     """Make the credentials that a ``[services.NAME.credentials]`` table describes.
 
     Args:
@@ -63,11 +65,12 @@ def static_credentials(table: Mapping[str, object], service: str, resolve: Calla
     if not table:
         return None
     fields = dict(table)
-    method = fields.pop("method", None) or _guess(fields)
+    method = str(fields.pop("method", None) or _guess(fields))
     if method == "none":
         return None
     if method not in METHODS:
-        hint = f"{nearest(str(method), METHODS).strip()} Known methods: {', '.join(METHODS)}, none; others come with plugins.".strip()
+        known = f"Known methods: {', '.join(METHODS)}, none; others come with plugins."
+        hint = f"{nearest(method, METHODS).strip()} {known}".strip()
         raise ConfigurationError(f"{path}.method: there is no method {method!r} here.", hint=hint)
     for name in ("token", "key", "password"):
         if name in fields:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from .io import Io
@@ -98,7 +98,9 @@ class Stream:
         headers: Header fields.
     """
 
-    def __init__(self, response: Response, body: StreamBody, drive: Callable[..., bytes]) -> None:
+    def __init__(
+        self, response: Response, body: StreamBody, drive: Callable[[Coroutine[Any, Any, bytes]], bytes]
+    ) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self._body = body
@@ -128,5 +130,5 @@ class AsyncStream:
 
 
 def stream_of(response: Response) -> StreamBody:
-    """Return the body of a response that was asked for as a stream; one that a hook or stage answered is already whole."""
+    """Return the body of a response that was asked for as a stream; what a hook or stage answered is already whole."""
     return response.stream or WholeBody(response.body)

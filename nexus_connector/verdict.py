@@ -97,7 +97,7 @@ class Classification:
 
     refused: frozenset[int] = frozenset()
     transient: frozenset[int] = frozenset()
-    errors: Mapping[int | str, type[VendorError]] = attrs.field(factory=dict)
+    errors: Mapping[int | str, type[VendorError]] = attrs.field(factory=dict[int | str, "type[VendorError]"])
     code: Callable[[Response], str | None] | None = None
     message: Callable[[Response], str | None] | None = None
     fault: Callable[[Response], str | None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -26,7 +26,7 @@ def option(default: object, text: str, *, validator: Any = None, unit: str = "")
     """
     metadata = {"text": text, "unit": unit}
     if isinstance(default, dict | list):
-        return attrs.field(factory=default.copy, validator=validator, metadata=metadata)
+        return attrs.field(factory=cast("dict[str, object]", default).copy, validator=validator, metadata=metadata)
     return attrs.field(default=default, validator=validator, metadata=metadata)
 
 
@@ -91,7 +91,7 @@ class ServiceConfig:
 
     adapter: str | None = option(
         None,
-        "Vendor adapter: its installed name, or ``package.module:Class``. Default: the adapter of the service's own name, if one is installed.",
+        "Vendor adapter: its name, or ``package.module:Class``. Default: the installed one of the service's name.",
     )
     options: Mapping[str, object] = option({}, "Settings of the adapter.")
     base_url: tuple[str, ...] = option(

@@ -13,12 +13,12 @@ import attrs
 import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
 
-from ..convert import Mismatch, problems, strict_converter
-from ..convert import describe as describe_form
 from ..errors import ConfigurationError
+from ..strict import MismatchError, problems, strict_converter
+from ..strict import describe as describe_form
 from .model import ServiceConfig
 from .secrets import SecretRef, secret_ref
-from .sources import EnvText
+from .sources import EnvText, is_table
 
 C = TypeVar("C")
 
@@ -59,7 +59,7 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     message = "expected text"
-    raise Mismatch(message)
+    raise MismatchError(message)
 
 
 def _secret(value: object) -> SecretRef:
@@ -72,7 +72,7 @@ def _as_list(value: object) -> object:
             return tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             message = 'expected a list, written as ["a", "b"]'
-            raise Mismatch(message) from None
+            raise MismatchError(message) from None
     return value
 
 
@@ -98,7 +98,7 @@ def _also_from_environment(
                 return parse(value)
             except (ValueError, KeyError):
                 message = f"expected {getattr(kind, '__name__', kind)}, got other text"
-                raise Mismatch(message) from None
+                raise MismatchError(message) from None
         return hook(value, kind)
 
     return convert
@@ -115,11 +115,11 @@ def read(raw: object, kind: type[C], path: str) -> C:
     Raises:
         ConfigurationError: Names the path and the remedy; never a value that could be secret.
     """
-    if not isinstance(raw, Mapping):
+    if not is_table(raw):
         message = f"{path}: expected a table."
         raise ConfigurationError(message, hint=f"Write [{path}] and its keys below it.")
     try:
-        return _converter().structure(_anchor_secrets(raw, path), kind)  # type: ignore[no-any-return]
+        return _converter().structure(_anchor_secrets(raw, path), kind)
     except ConfigurationError:
         raise
     except Exception as error:
@@ -130,7 +130,7 @@ def read(raw: object, kind: type[C], path: str) -> C:
 
 def _anchor_secrets(raw: object, path: str) -> Any:
     """Give secret references their path before they are converted, so that their errors can name it."""
-    if isinstance(raw, Mapping):
+    if is_table(raw):
         if len(raw) == 1 and next(iter(raw)) in {"env", "file"}:
             return secret_ref(raw, path)
         return {key: _anchor_secrets(value, f"{path}.{key}") for key, value in raw.items()}
@@ -154,11 +154,11 @@ def _problem(where: str, problem: BaseException, kind: type) -> ConfigurationErr
             else ConfigurationError(f"{where}{problem.message}", hint=problem.hint)
         )
     if isinstance(problem, ForbiddenExtraKeysError):
-        name = sorted(str(key) for key in problem.extra_fields)[0]
+        name = min(str(key) for key in problem.extra_fields)
         names = [field.name for field in attrs.fields(problem.cl if attrs.has(problem.cl) else kind)]
         hint = f"{nearest(name, names).strip()} Known keys: {', '.join(names)}.".strip()
         return ConfigurationError(f"{where}.{name}: there is no such key.", hint=hint)
-    if isinstance(problem, ValueError) and not isinstance(problem, Mismatch):
+    if isinstance(problem, ValueError) and not isinstance(problem, MismatchError):
         return ConfigurationError(f"{where}: {problem.args[0] if problem.args else 'out of range'}.", hint=_HINT)
     if isinstance(problem, TypeError) and "required" in str(problem):
         return ConfigurationError(f"{where}: a key is missing.", hint=_HINT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import attrs
 
@@ -79,8 +80,8 @@ def secret_ref(value: object, path: str) -> SecretRef:
         return value
     if isinstance(value, Secret):
         return SecretRef(path=path, value=value)
-    if isinstance(value, Mapping) and len(value) == 1:
-        [(kind, place)] = value.items()
+    if isinstance(value, Mapping) and len(cast("Mapping[str, object]", value)) == 1:
+        [(kind, place)] = cast("Mapping[str, object]", value).items()
         if kind in {"env", "file"} and isinstance(place, str) and place:
             return SecretRef(path=path, env=place) if kind == "env" else SecretRef(path=path, file=place)
     if isinstance(value, str):

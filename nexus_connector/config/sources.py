@@ -6,11 +6,21 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeGuard, cast
 
 from ..errors import ConfigurationError
 
 PREFIX = "NEXUS__"
 """Double underscores keep Kubernetes' own variables (``NEXUS_PORT=tcp://...``) out."""
+
+
+def is_table(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Say whether a value is a table, that is a mapping.
+
+    >>> is_table({}), is_table([])
+    (True, False)
+    """
+    return isinstance(value, Mapping)
 
 
 class EnvText(str):
@@ -75,15 +85,15 @@ def _put(found: dict[str, object], known: object, parts: list[str], value: EnvTe
         found[key] = value
         return
     inner = found.setdefault(key, {})
-    if not isinstance(inner, dict):
+    if not is_table(inner):
         message = f"The environment variable {name} goes below a key that another variable sets to text."
         raise ConfigurationError(message, hint="Remove one of them.")
-    _put(inner, known.get(key) if isinstance(known, Mapping) else None, parts[1:], value, name)
+    _put(cast("dict[str, object]", inner), known.get(key) if is_table(known) else None, parts[1:], value, name)
 
 
 def _known_name(part: str, known: object) -> str:
     wanted = part.lower()
-    for key in known if isinstance(known, Mapping) else ():
+    for key in known if is_table(known) else ():
         if str(key).lower().replace("-", "_") == wanted:
             return str(key)
     return wanted
@@ -98,8 +108,8 @@ def merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, o
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping) and not _is_reference(value)
-        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]  # checked on the line above
+        both = is_table(below) and is_table(value) and not _is_reference(value)
+        merged[key] = merge(cast("Mapping[str, object]", below), cast("Mapping[str, object]", value)) if both else value
     return merged
 
 
@@ -111,13 +121,13 @@ def _is_reference(value: Mapping[str, object]) -> bool:
 def anchor_paths(raw: object, folder: Path) -> object:
     """Make relative paths start at the file they stand in: ``{ file = }``, ``ca_file`` and ``path``."""
     if isinstance(raw, list):
-        return [anchor_paths(each, folder) for each in raw]
-    if not isinstance(raw, dict):
+        return [anchor_paths(each, folder) for each in cast("list[object]", raw)]
+    if not is_table(raw):
         return raw
     anchored: dict[str, object] = {}
     for key, value in raw.items():
-        is_path = isinstance(value, str) and (key in {"ca_file", "path"} or (key == "file" and _is_reference(raw)))
-        anchored[key] = str(folder / value) if is_path else anchor_paths(value, folder)
+        names_path = key in {"ca_file", "path"} or (key == "file" and _is_reference(raw))
+        anchored[key] = str(folder / value) if names_path and isinstance(value, str) else anchor_paths(value, folder)
     return anchored
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import attrs
 
 from ..errors import ConfigurationError
 from .model import Config, DomainConfig, PluginsConfig, ServiceConfig, StoresConfig
 from .reading import CORE_KEYS, check_keys, nearest, read
+from .sources import is_table
 
 C = TypeVar("C")
 Table = Mapping[str, object] | bool
@@ -43,9 +44,9 @@ class Tables:
         override = self.overrides.get(service or "", {}).get(plugin)
         if override is False or (default is False and override is None):
             return None
-        below = default if isinstance(default, Mapping) else {}
+        below: Mapping[str, object] = default if is_table(default) else {}
         read(below, kind, f"plugins.{plugin}")
-        if isinstance(override, Mapping):
+        if is_table(override):
             return read({**below, **override}, kind, f"services.{service}.{plugin}")
         return read(below, kind, f"plugins.{plugin}")
 
@@ -53,7 +54,7 @@ class Tables:
 def plugins_table(raw: Mapping[str, object]) -> tuple[PluginsConfig, dict[str, object]]:
     """Split ``[plugins]`` into its own keys and the tables of plugins; needed before anything is imported."""
     table = raw.get("plugins", {})
-    if not isinstance(table, Mapping):
+    if not is_table(table):
         raise ConfigurationError("plugins: expected a table.", hint="Write [plugins], and [plugins.NAME] for options.")
     own = {field.name for field in attrs.fields(PluginsConfig)}
     settings = read({key: value for key, value in table.items() if key in own}, PluginsConfig, "plugins")
@@ -88,13 +89,13 @@ def take_apart(raw: Mapping[str, object], plugins: Collection[str]) -> Tables:
 
 
 def _services(raw: object, plugins: Collection[str]) -> tuple[dict[str, ServiceConfig], dict[str, dict[str, Table]]]:
-    if not isinstance(raw, Mapping):
+    if not is_table(raw):
         raise ConfigurationError("services: expected a table.", hint="Write [services.NAME] for each service.")
     services: dict[str, ServiceConfig] = {}
     overrides: dict[str, dict[str, Table]] = {}
     for name, table in raw.items():
         path = f"services.{name}"
-        if not isinstance(table, Mapping):
+        if not is_table(table):
             raise ConfigurationError(f"{path}: expected a table.", hint=f"Write [{path}] and its keys below it.")
         foreign = {key: value for key, value in table.items() if key not in CORE_KEYS}
         for key, value in foreign.items():
@@ -104,7 +105,7 @@ def _services(raw: object, plugins: Collection[str]) -> tuple[dict[str, ServiceC
         if isinstance(core.get("base_url"), str):
             core["base_url"] = [core["base_url"]]
         services[name] = read(core, ServiceConfig, path)
-        overrides[name] = foreign
+        overrides[name] = cast("dict[str, Table]", foreign)
     return services, overrides
 
 
@@ -127,7 +128,7 @@ def _check_table(table: object, path: str) -> None:
 
 
 def _domains(raw: object, services: Mapping[str, ServiceConfig]) -> dict[str, DomainConfig]:
-    if not isinstance(raw, Mapping):
+    if not is_table(raw):
         raise ConfigurationError("domains: expected a table.", hint='Write [domains] and email = "SERVICE".')
     domains: dict[str, DomainConfig] = {}
     for name, table in raw.items():

@@ -65,7 +65,7 @@ class EmailMessage:
     bcc: Sequence[str] = ()
     attachments: Sequence[Attachment] = ()
     tags: Sequence[str] = ()
-    metadata: Mapping[str, str] = attrs.field(factory=dict)
+    metadata: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def check_address(address: str, what: str) -> str:
     """Return an address that looks like one; whether it takes mail only its server knows.
 
     Raises:
-        InvalidRequestError: If it holds a line break, or its addr-spec is not ``local@domain`` (RFC 5322 section 3.4.1).
+        InvalidRequestError: If it holds a line break, or it is not ``local@domain`` (RFC 5322 section 3.4.1).
     """
     plain = split_address(address)[1] if isinstance(address, str) else ""
     local, at, domain = plain.rpartition("@")

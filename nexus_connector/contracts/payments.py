@@ -34,7 +34,7 @@ class ChargeRequest:
     capture: bool = True
     customer: str | None = None
     description: str | None = None
-    metadata: Mapping[str, str] = attrs.field(factory=dict)
+    metadata: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def check(self) -> ChargeRequest:
         """Return the request if it can be sent.
@@ -104,7 +104,7 @@ class PaymentIntentRequest:
 
     amount: Money
     customer: str | None = None
-    metadata: Mapping[str, str] = attrs.field(factory=dict)
+    metadata: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
 @attrs.frozen(kw_only=True)

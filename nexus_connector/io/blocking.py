@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ class BlockingIo:
         return store.run(items)
 
     @asynccontextmanager
-    async def lock(self, key: Hashable, deadline: float) -> AsyncIterator[None]:
+    async def lock(self, key: Hashable, deadline: float) -> AsyncGenerator[None]:
         """Hold the lock of `key` in this process."""
         with self._process().locks.of(key) as permits, permits.acquire(deadline):
             yield

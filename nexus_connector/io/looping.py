@@ -1,11 +1,11 @@
-"""The event-loop Io of the async face: waits on the loop, sends in threads, ends a socket when its call is cancelled."""
+"""The event-loop Io of the async face: waits on the loop, sends in threads, ends the socket of a cancelled call."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from random import Random
@@ -76,7 +76,7 @@ class LoopIo:
         return await self._in_thread(lambda: store.run(items)) if store.blocking else store.run(items)
 
     @asynccontextmanager
-    async def lock(self, key: Hashable, deadline: float) -> AsyncIterator[None]:
+    async def lock(self, key: Hashable, deadline: float) -> AsyncGenerator[None]:
         """Hold the lock of `key` in this process."""
         with (
             self._process().locks.of(key) as permits,

@@ -8,6 +8,7 @@ from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 
 class Lease:
@@ -25,7 +26,7 @@ class Lease:
             self.held = False
             self._permits.give_back()
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

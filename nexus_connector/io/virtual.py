@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -71,7 +71,7 @@ class VirtualIo:
         return store.run(items)
 
     @asynccontextmanager
-    async def lock(self, key: Hashable, deadline: float) -> AsyncIterator[None]:
+    async def lock(self, key: Hashable, deadline: float) -> AsyncGenerator[None]:
         """Wait, in virtual time, until no gathered sibling holds the lock of `key`."""
         while key in self._held:
             if self.elapsed_seconds >= deadline or not self._stepping:

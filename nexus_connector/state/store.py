@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-Plain: TypeAlias = None | bool | int | float | str | Sequence["Plain"]
+Plain: TypeAlias = bool | int | float | str | Sequence["Plain"] | None
 """What states, arguments and replies consist of, so that every store can keep and send them."""
 Key: TypeAlias = tuple[str, ...]
 """The first part is the cluster tag: keys that share it live together."""
@@ -24,9 +24,9 @@ class AtomicOp:
             store's, in milliseconds; replies are durations, never times.
         lua: The same step as a Redis script, for speed.
 
-    >>> count = AtomicOp(name="demo.count", version=1, py=lambda state, now, args: ((state or 0) + 1, 60_000, (state or 0) + 1))
+    >>> count = AtomicOp(name="demo.count", version=1, py=lambda state, now, args: ((state or 0) + 1, 60_000, state))
     >>> count.py(None, 0, ())
-    (1, 60000, 1)
+    (1, 60000, None)
     """
 
     name: str
@@ -58,7 +58,7 @@ class Store(Protocol):
         ...
 
     def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
-        """Keep `value` for `ttl_ms` milliseconds; returns whether it was written (not, if one is there and `if_absent`)."""
+        """Keep `value` for `ttl_ms` milliseconds; returns whether it was written: with `if_absent`, only where none was."""
         ...
 
     def delete(self, key: Key) -> None:

@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._peers.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the signature is asyncio's
+    def connection_lost(self, exc: Exception | None) -> None:  # the signature is asyncio's
         """Give up what is under way: the client left, or the connection was ended."""
         self._peers.discard(self)
         if self._next_step is not None:
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         arrival, behaviour = self._book.receive(head, body, self._number)
         try:
             plain = self._book.settle(behaviour, arrival)
-        except Exception as error:  # noqa: BLE001  # a Compute calls foreign code: its error is the test's
+        except Exception as error:  # a Compute calls foreign code: its error is the test's
             plain = Answer(500, json={"error": "computing the answer failed", "detail": repr(error)})
         self._play(plain, head.method, close=not head.keep_alive)
 

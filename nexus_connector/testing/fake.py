@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 
@@ -163,7 +163,7 @@ class _Body:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def read(self, deadline: float) -> bytes:  # noqa: ARG002  # it never waits
+    def read(self, deadline: float) -> bytes:  # it never waits
         piece, self._body = self._body[:65_536], self._body[65_536:]
         return piece
 
@@ -171,11 +171,11 @@ class _Body:
         self._body = b""
 
 
-def _parts(answer: Answerable) -> tuple[int, Any, Mapping[str, str]]:
+def _parts(answer: object) -> tuple[int, Any, Mapping[str, str]]:
     if isinstance(answer, tuple) and answer and isinstance(answer[0], int):
-        status, value, headers = (*answer, None, None)[:3]
-        return status, value, headers or {}
-    return 200, answer, {}
+        parts: list[Any] = [*cast("tuple[Any, ...]", answer), None, None]
+        return parts[0], parts[1], parts[2] or {}
+    return 200, cast("object", answer), {}
 
 
 def _names(call: Call) -> tuple[str, ...]:
@@ -224,7 +224,7 @@ def fake(connector: Connector | AsyncConnector, *, seed: int = 0) -> Generator[F
     """
     runtime = connector.runtime
     io = _FakeIo(seed)
-    process = runtime.new_process(outbox=InlineOutbox(runtime), clock=io.now)
+    process = runtime.new_process(outbox=InlineOutbox(runtime.delivery), clock=io.now)
     before = runtime.exchange(Parts(io, io, process, {}, _lenient))
     try:
         yield Fake(io)

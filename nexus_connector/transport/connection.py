@@ -143,7 +143,7 @@ class Connection(HTTPConnection):
         if number:
             raise OSError(number, os.strerror(number))
 
-    def _secure(self, sock: socket.socket, watch: Watch) -> socket.socket:  # noqa: ARG002  # plain HTTP, to this machine only
+    def _secure(self, sock: socket.socket, watch: Watch) -> socket.socket:  # plain HTTP, to this machine only
         return sock
 
     def answer(self) -> Answer:

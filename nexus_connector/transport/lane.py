@@ -33,16 +33,16 @@ class _Idle(queue.LifoQueue[Any]):
     With `queue.LifoQueue` itself, Ctrl-C at the wrong moment leaves a lock taken, and every thread waits for ever.
     """
 
-    def __init__(self, maxsize: int = 0) -> None:  # noqa: ARG002  # slots bound it
+    def __init__(self, maxsize: int = 0) -> None:  # slots bound it
         self._connections: list[Any] = []
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
         try:
             return self._connections.pop()
         except IndexError:
             raise queue.Empty from None
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if item is not None:
             self._connections.append(item)
 

@@ -55,12 +55,15 @@ class _Reader(io.RawIOBase):
     def tell(self) -> int:
         return self.received
 
+    def close(self) -> None:
+        """Do nothing: the socket is the wire's to close, and an answer may be collected later than this."""
+
 
 class _File(io.BufferedReader):
-    """One buffer for all answers of a connection: http.client closes its file after each."""
+    """One buffer for all answers of a connection."""
 
     def close(self) -> None:
-        pass
+        """Do nothing: http.client closes its file after each answer."""
 
 
 class Wire:
@@ -143,7 +146,7 @@ class Wire:
             return False
         return self._file.tell() == self._reader.received
 
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # http.client asks for "rb", which it is
+    def makefile(self, mode: str) -> io.BufferedReader:  # http.client asks for "rb", which it is
         """Return the reading end."""
         return self._file
 

@@ -59,7 +59,12 @@ class World:
         )
 
     def call(
-        self, *, safety: Safety = "safe", seconds: float = 30.0, retry: RetryPolicy | None = None, request: Request = Request()
+        self,
+        *,
+        safety: Safety = "safe",
+        seconds: float = 30.0,
+        retry: RetryPolicy | None = None,
+        request: Request | None = None,
     ) -> Call:
         """Return a call that begins now."""
         redactor = Redactor(sensitive_keys=frozenset(), secrets=())
@@ -71,6 +76,7 @@ class World:
             signals=SimpleNamespace(wants=lambda kind: True),
             outbox=lambda: outbox,
         )
+        request = request or Request()
         operation = Operation(name="GET /x", request=request, parse=Response.json, safety=safety, retry=retry)
         return Call(
             id="01J",

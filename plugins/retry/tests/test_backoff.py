@@ -22,6 +22,7 @@ POLICIES = st.builds(
 
 
 def delays(policy: RetryPolicy, count: int, random01: float = 0.0) -> list[float]:
+    """The first delays of a call, one from the other."""
     previous, found = policy.base_delay_seconds, []
     for number in range(1, count + 1):
         previous = delay_seconds(policy, number, previous, random01)
@@ -30,6 +31,7 @@ def delays(policy: RetryPolicy, count: int, random01: float = 0.0) -> list[float
 
 
 def policy(**fields: Any) -> RetryPolicy:
+    """A policy of 2 to 30 seconds without jitter."""
     return RetryPolicy(**{"base_delay_seconds": 2.0, "max_delay_seconds": 30.0, "jitter": "none", **fields})
 
 
@@ -69,6 +71,8 @@ def test_decorrelated_jitter_grows_from_the_previous_delay() -> None:
     assert delays(chosen, 4, random01=1.0) == [6, 18, 30, 30]
     assert delays(chosen, 4, random01=0.0) == [2, 2, 2, 2]
     assert delay_seconds(chosen, 2, 6.0, 0.5) == 10.0
+    # An operation's own policy may be like this, which no option allows: the longest delay decides.
+    assert delays(policy(jitter="decorrelated", max_delay_seconds=0.5), 3, random01=1.0) == [0.5, 0.5, 0.5]
 
 
 @given(policy=POLICIES, number=st.integers(1, 2000), chance=UNIT, share=UNIT)

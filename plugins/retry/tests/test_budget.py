@@ -11,6 +11,7 @@ from nexus_connector_retry._budget import KEPT_CALLS, KEPT_SECONDS, Budget
 
 
 def withdraw_all(budget: Budget, now: float) -> tuple[Budget, int]:
+    """Take retries until there are none left, and count them."""
     count = 0
     while True:
         budget, granted = budget.withdraw(now)
@@ -31,7 +32,7 @@ def test_a_floor_below_one_still_allows_the_first_retry() -> None:
 
 
 def test_the_advance_is_made_up_for() -> None:
-    """What was given in advance is not given again: after t seconds the floor has allowed floor x t retries, not more."""
+    """What was given in advance is not given again: after t seconds there were floor x t retries, not more."""
     budget, first = withdraw_all(Budget.begin(0.0, 10.0, now=0.0), 0.0)
     budget, early = withdraw_all(budget, 1.0)
     _, later = withdraw_all(budget, 3.0)
@@ -39,12 +40,14 @@ def test_the_advance_is_made_up_for() -> None:
 
 
 def test_ten_calls_pay_for_one_retry() -> None:
-    """With a ratio of 0.1 and no floor the tenth call, not the ninth, pays for a retry, in spite of binary fractions."""
+    """With a ratio of 0.1 and no floor every tenth call pays for a retry, in spite of binary fractions."""
     budget = Budget.begin(0.1, 0.0, now=0.0)
     granted = []
     for _ in range(20):
         budget = budget.deposit(0.0)
+        could = budget.can_withdraw(0.0)
         budget, each = budget.withdraw(0.0)
+        assert each == could
         granted.append(each)
     assert [index + 1 for index, each in enumerate(granted) if each] == [10, 20]
 
@@ -56,9 +59,11 @@ def test_without_ratio_and_floor_there_is_no_retry() -> None:
     assert budget.withdraw(1e9)[1] is False
 
 
-@pytest.mark.parametrize(("ratio", "floor", "most"), [(0.1, 10.0, 110), (0.0, 2.0, 20), (1.0, 0.0, 100), (0.001, 0.0, 1)])
+@pytest.mark.parametrize(
+    ("ratio", "floor", "most"), [(0.1, 10.0, 110), (0.0, 2.0, 20), (1.0, 0.0, 100), (0.001, 0.0, 1)]
+)
 def test_what_nobody_needs_is_kept_only_so_far(ratio: float, floor: float, most: int) -> None:
-    """A long quiet or healthy time saves up ten seconds of the floor and the deposits of 100 calls, at least one retry."""
+    """A quiet or healthy time saves up ten seconds of the floor and the deposits of 100 calls, at least one retry."""
     budget = Budget.begin(ratio, floor, now=0.0)
     for _ in range(5000):
         budget = budget.deposit(1e6)
@@ -79,12 +84,15 @@ def test_an_older_time_does_not_count_seconds_twice() -> None:
     for now in (4.0, 5.0, 4.5, 5.0):
         budget, granted = budget.withdraw(now)
         assert not granted
+        assert budget.tokens >= 0.0
 
 
 class BudgetMachine(RuleBasedStateMachine):
     """Any sequence of calls, retries and time."""
 
-    @initialize(ratio=st.sampled_from([0.0, 0.001, 0.1, 1 / 3, 1.0]), floor=st.sampled_from([0.0, 0.05, 1.0, 10.0, 1e4]))
+    @initialize(
+        ratio=st.sampled_from([0.0, 0.001, 0.1, 1 / 3, 1.0]), floor=st.sampled_from([0.0, 0.05, 1.0, 10.0, 1e4])
+    )
     def begin(self, ratio: float, floor: float) -> None:
         """Start a process."""
         self.now = 1000.0
@@ -120,7 +128,7 @@ class BudgetMachine(RuleBasedStateMachine):
         advance = max(1.0, budget.floor_per_second) if budget.floor_per_second else 0.0
         assert self.withdrawals <= budget.ratio * self.deposits + max(earned, advance) + 1e-6
         assert 0.0 <= budget.tokens <= max(1.0, KEPT_SECONDS * budget.floor_per_second + KEPT_CALLS * budget.ratio)
-        assert 0.0 <= budget.advance
+        assert budget.advance >= 0.0
 
 
 TestBudget = BudgetMachine.TestCase

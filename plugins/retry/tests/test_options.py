@@ -15,7 +15,7 @@ from nexus_connector_retry import RetryOptions
 
 
 def test_defaults_are_those_of_the_policy() -> None:
-    """Installed and not configured, the plugin follows the policy that the core documents: three retries, full jitter."""
+    """Not configured, the plugin follows the policy that the core documents: three retries, full jitter."""
     assert RetryOptions().policy == RetryPolicy()
     assert (RetryOptions().max_retries, RetryOptions().jitter) == (3, "full")
 

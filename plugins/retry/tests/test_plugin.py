@@ -18,6 +18,7 @@ from nexus_connector_retry import RetryOptions, plugin
 
 
 def setup(options: RetryOptions | None, *, attempt_timeout_seconds: float = 10.0) -> ServiceSetup:
+    """A service as the core shows it to build hooks."""
     return ServiceSetup(
         name="stripe",
         config=ServiceConfig(attempt_timeout_seconds=attempt_timeout_seconds),
@@ -30,6 +31,7 @@ def setup(options: RetryOptions | None, *, attempt_timeout_seconds: float = 10.0
 
 
 def stages(given: ServiceSetup) -> list[Any]:
+    """What the plugin's hook returns, called as the core calls it."""
     registry = new_registry()
     register(registry, plugin.factory(RetryOptions()), plugin.name)
     return [stage for found in registry.hook.stages(config=given) for stage in found]
@@ -68,7 +70,7 @@ def test_the_plugin_is_called_retry() -> None:
 
 @pytest.mark.parametrize("name", ["_backoff", "_budget"])
 def test_decisions_are_pure(name: str) -> None:
-    """Backoff and budget take time and chance as arguments: they import nothing that could wait, tell time or throw dice."""
+    """Time and chance come to backoff and budget as arguments: they import nothing that waits or throws dice."""
     module = import_module(f"nexus_connector_retry.{name}")
     tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

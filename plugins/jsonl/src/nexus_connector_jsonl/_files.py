@@ -70,6 +70,8 @@ def tidy(directory: Path, *, close_torn_lines: bool, keep_files: int | None) -> 
         close_torn_lines: End the last line of those whose process died while it wrote.
         keep_files: Delete those that were begun first, until so many are left; ``None``: none.
     """
+    if not close_torn_lines and keep_files is None:
+        return
     try:
         files = record_files(directory)
     except OSError as error:

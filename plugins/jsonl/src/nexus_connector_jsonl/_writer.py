@@ -38,7 +38,7 @@ class Writer:
         self._directory = directory
         self._options = options
         self._file: _OwnFile | None = None
-        self._token = ""
+        self._token = secrets.token_hex(2)
         self._number = 0
 
     def append(self, lines: bytes) -> None:
@@ -76,6 +76,7 @@ class Writer:
         if file is not None and file.pid != os.getpid():  # forked: that file is the parent's
             file.close()
             self._file = file = None
+            self._number = 0
         if file is not None:
             state = os.fstat(file.descriptor)
             is_full = state.st_size > 0 and state.st_size + size > self._options.max_file_bytes
@@ -87,8 +88,6 @@ class Writer:
         """Open the next file and let go of the one before; that one stays in use as long as there is no next."""
         before = self._file
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if before is None:
-            self._token, self._number = secrets.token_hex(2), 0
         self._file = _OwnFile(self._create())
         if before is not None:
             before.close()

@@ -28,7 +28,7 @@ def delay_seconds(policy: RetryPolicy, retry_number: int, previous: float, rando
     """
     base, longest = policy.base_delay_seconds, policy.max_delay_seconds
     if policy.jitter == "decorrelated":
-        return min(longest, base + random01 * max(0.0, 3.0 * previous - base))
+        return min(longest, base + random01 * (3.0 * previous - base))
     delay = min(longest, base * _growth(policy, min(retry_number, _LAST_STEP)))
     if policy.jitter == "full":
         return delay * random01

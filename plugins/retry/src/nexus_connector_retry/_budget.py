@@ -21,8 +21,7 @@ _ROUNDING: Final = 1e-9
 
 @attrs.frozen
 class Budget:
-    """What retries may still be made. Changes come back as a new value; `now` is seconds of a clock
-    that never goes back.
+    """What retries may still be made. A change comes back as a new value; `now` is in seconds, of any one clock.
 
     Attributes:
         ratio: Tokens that a call deposits, 0 to 1.

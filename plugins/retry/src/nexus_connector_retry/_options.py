@@ -16,7 +16,7 @@ _finite = validators.lt(math.inf)
 
 
 def _covers_base(options: RetryOptions, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value >= options.base_delay_seconds:
+    if value < options.base_delay_seconds:
         message = f"'{attribute.name}' must be >= base_delay_seconds ({options.base_delay_seconds:g}): {value:g}"
         raise ValueError(message)
 

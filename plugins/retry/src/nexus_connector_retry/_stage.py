@@ -44,7 +44,7 @@ class RetryStage(Stage):
         self._attempt_timeout_seconds = attempt_timeout_seconds
         self._max_inline_wait_seconds = max_inline_wait_seconds
 
-    async def __call__(self, call: Call, request: Request, next: Next) -> Result:  # noqa: A002  # the core's own name for it
+    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
         """Run the rest of the chain until it succeeds or nothing speaks for another time."""
         policy = call.operation.retry or self._policy
         retries = policy.max_retries if request.source is None or request.source.repeatable else 0

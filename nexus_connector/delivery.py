@@ -1,0 +1,55 @@
+"""Delivery: hands records to the sink hooks and events to the receivers, each on its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from .conditions import PluginFailed, RecordsDropped
+from .events import Event
+from .hooks import Hook
+from .records import IntegrationLog
+from .signals import Signals
+
+_log = logging.getLogger("nexus_connector.delivery")
+
+
+class Delivery:
+    """Who hears of what happened.
+
+    Args:
+        hooks: store_log implementations.
+        signals: Receivers.
+        wall: The time of day.
+    """
+
+    def __init__(self, hooks: Sequence[Hook], signals: Signals, wall: Callable[[], datetime]) -> None:
+        self.hooks = tuple(hooks)
+        self._signals = signals
+        self._wall = wall
+
+    def deliver_records(self, records: Sequence[IntegrationLog]) -> None:
+        """Hand records to the store_log hooks; what one raises concerns neither the others nor the calls."""
+        for hook in self.hooks:
+            try:
+                hook.function(records)
+            except Exception as error:  # whatever a sink raises is told, never passed on
+                self._sink_failed(hook, error, len(records))
+
+    def deliver_event(self, event: Event) -> None:
+        """Hand an event to its receivers."""
+        self._signals.deliver(event)
+
+    def deliver_dropped(self, records: int, events: int) -> None:
+        """Tell that a full queue cost records or events."""
+        _log.error("the queue was full: %d records and %d events were dropped", records, events)
+        self._signals.deliver(RecordsDropped(service="", call_id=None, at=self._wall(), records=records, events=events))
+
+    def _sink_failed(self, hook: Hook, error: Exception, count: int) -> None:
+        _log.error("%s.%s raised on %d records", hook.plugin, hook.name, count, exc_info=error)
+        message = f"raised {type(error).__name__} on {count} records"
+        at = self._wall()
+        self._signals.deliver(
+            PluginFailed(service="", call_id=None, at=at, plugin=hook.plugin, hook=hook.name, message=message)
+        )

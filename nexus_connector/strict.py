@@ -1,0 +1,299 @@
+"""The strict converter: plain JSON values into typed ones, saying where it fails and never what stood there."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, get_args, get_origin
+from uuid import UUID
+
+import attrs
+import cattrs
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn
+from cattrs.strategies import configure_union_passthrough
+
+T = TypeVar("T")
+Hook: TypeAlias = Callable[[Any, Any], Any]
+
+_JSON_NAMES: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    Decimal: "a number",
+    str: "text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+class MismatchError(ValueError):
+    """A value that does not have the expected form; its text holds no value."""
+
+
+class Number(float):
+    """A JSON number that remembers its digits, so that a Decimal gets them all."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Make a number of its digits."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+def name_of(value: object) -> str:
+    """Name the form of a JSON value, as ``text`` or ``a number``."""
+    return "a number" if isinstance(value, float) else _JSON_NAMES.get(type(value), type(value).__name__)
+
+
+def _text(value: object, _: object) -> str:
+    if isinstance(value, str):
+        return value
+    message = f"expected text, got {name_of(value)}"
+    raise MismatchError(message)
+
+
+def _bool(value: object, _: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    message = f"expected true or false, got {name_of(value)}"
+    raise MismatchError(message)
+
+
+def _int(value: object, _: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    message = f"expected a whole number, got {name_of(value)}"
+    raise MismatchError(message)
+
+
+def _float(value: object, _: object) -> float:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    message = f"expected a finite number, got {name_of(value)}"
+    raise MismatchError(message)
+
+
+def _decimal(value: object, _: object) -> Decimal:
+    text = value.text if isinstance(value, Number) else value
+    if isinstance(text, str | int | Decimal) and not isinstance(text, bool):
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if number.is_finite():
+            return number
+    message = f"expected a decimal number, got {name_of(value)}"
+    raise MismatchError(message)
+
+
+def _bytes(value: object, _: object) -> bytes:
+    message = f"JSON holds no bytes, got {name_of(value)}: decode it in a callable"
+    raise MismatchError(message)
+
+
+def _from_text(kind: type[T], what: str, parse: Any) -> Any:
+    def convert(value: object, _: object) -> T:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, str):
+            try:
+                return parse(value)  # type: ignore[no-any-return]  # each parser makes its own kind
+            except ValueError:
+                pass
+        message = f"expected {what}, got {name_of(value)}" + (" of another form" if isinstance(value, str) else "")
+        raise MismatchError(message)
+
+    return convert
+
+
+def _check_mapping(value: object) -> None:
+    if not isinstance(value, Mapping):
+        message = f"expected an object, got {name_of(value)}"
+        raise MismatchError(message)
+
+
+def strict_converter(*, forbid_extra_keys: bool) -> cattrs.Converter:
+    """Return a converter that never guesses: text is no number, ``None`` is no text, 1.5 is no int.
+
+    Args:
+        forbid_extra_keys: Whether unknown keys of a class are an error.
+    """
+    converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=forbid_extra_keys)
+    configure_union_passthrough(str | int | float | bool | None, converter)
+    for kind, hook in ((str, _text), (bool, _bool), (int, _int), (float, _float), (Decimal, _decimal), (bytes, _bytes)):
+        converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook(datetime, _from_text(datetime, "a time (ISO 8601)", datetime.fromisoformat))
+    converter.register_structure_hook(date, _from_text(date, "a date (ISO 8601)", date.fromisoformat))
+    converter.register_structure_hook(UUID, _from_text(UUID, "a UUID", UUID))
+    converter.register_structure_hook(Path, _from_text(Path, "a path", Path))
+    converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    converter.register_structure_hook_factory(_is_choice, _choice)
+    converter.register_structure_hook_factory(_is_list, partial(_list, converter))
+    converter.register_structure_hook_factory(_is_mapping, partial(_mapping, converter))
+    converter.register_structure_hook_factory(
+        _is_class, partial(_class, converter, forbid_extra_keys=forbid_extra_keys)
+    )
+    return converter
+
+
+def _origin(kind: Any) -> Any:
+    return get_origin(kind) or kind
+
+
+def _is_subclass(kind: Any, parents: tuple[type, ...]) -> bool:
+    return isinstance(kind, type) and issubclass(kind, parents)
+
+
+def _is_choice(kind: Any) -> bool:
+    return get_origin(kind) is Literal or _is_subclass(kind, (Enum,))
+
+
+def _is_list(kind: Any) -> bool:
+    return _is_subclass(_origin(kind), (list, tuple, set, frozenset, Sequence, AbstractSet)) and not _is_subclass(
+        _origin(kind), (str, bytes)
+    )
+
+
+def _is_mapping(kind: Any) -> bool:
+    return _is_subclass(_origin(kind), (dict, Mapping))
+
+
+def _is_class(kind: Any) -> bool:
+    return attrs.has(_origin(kind)) or dataclasses.is_dataclass(_origin(kind))
+
+
+def _choice(kind: Any) -> Hook:
+    """One of a few values, compared with their type: ``True`` is not 1."""
+    choices = (
+        {value: value for value in get_args(kind)}
+        if get_origin(kind) is Literal
+        else {each.value: each for each in kind}
+    )
+
+    def convert(value: object, _: object) -> object:
+        if (
+            isinstance(value, Hashable)
+            and value in choices
+            and isinstance(value, bool) is isinstance(choices[value], bool)
+        ):
+            return choices[value]
+        message = "expected one of " + ", ".join(repr(choice) for choice in choices)
+        raise MismatchError(message)
+
+    return convert
+
+
+def _list(converter: cattrs.Converter, kind: Any) -> Hook:
+    """Text is a sequence too: it must not become its letters, nor an object a list of its keys."""
+    args, origin = get_args(kind), _origin(kind)
+    build: Any = (
+        origin if origin in {list, tuple, set, frozenset} else frozenset if issubclass(origin, AbstractSet) else list
+    )
+    fixed = args if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis) and args else None
+
+    def convert(value: Any, _: object) -> object:
+        if not isinstance(value, list | tuple):
+            message = f"expected a list, got {name_of(value)}"
+            raise MismatchError(message)
+        items = cast("list[Any]", value)
+        if fixed is not None and len(items) != len(fixed):
+            message = f"expected a list of {len(fixed)}, got {len(items)}"
+            raise MismatchError(message)
+        kinds = fixed or (args[0] if args else Any,) * len(items)
+        return build(_each(converter, zip(range(len(items)), items, kinds, strict=True), kind))
+
+    return convert
+
+
+def _mapping(converter: cattrs.Converter, kind: Any) -> Hook:
+    args = get_args(kind) or (Any, Any)
+
+    def convert(value: Any, _: object) -> object:
+        _check_mapping(value)
+        pairs = list(value.items())
+        keys = _each(converter, ((key, key, args[0]) for key, _ in pairs), kind)
+        return dict(zip(keys, _each(converter, ((key, each, args[1]) for key, each in pairs), kind), strict=True))
+
+    return convert
+
+
+def _each(converter: cattrs.Converter, items: Iterable[tuple[object, object, Any]], kind: Any) -> list[object]:
+    """Convert items one by one and collect what fails, each with its place."""
+    converted: list[object] = []
+    errors: list[Exception] = []
+    for place, item, target in items:
+        try:
+            converted.append(converter.structure(item, target))
+        except Exception as error:
+            note = IterableValidationNote("", cast("int", place), target)  # pyright: ignore[reportCallIssue]
+            error.add_note(note)
+            errors.append(error)
+    if errors:
+        message = "items do not have the expected form"
+        raise IterableValidationError(message, errors, kind)
+    return converted
+
+
+def _class(converter: cattrs.Converter, kind: Any, *, forbid_extra_keys: bool) -> Hook:
+    if attrs.has(_origin(kind)):
+        attrs.resolve_types(_origin(kind))
+    inner = make_dict_structure_fn(
+        kind, converter, _cattrs_forbid_extra_keys=forbid_extra_keys, _cattrs_detailed_validation=True
+    )
+
+    def convert(value: object, target: Any) -> object:
+        if isinstance(value, _origin(kind)):
+            return value
+        _check_mapping(value)
+        return inner(value, target)  # type: ignore[arg-type]  # checked above
+
+    return convert
+
+
+def problems(error: BaseException, path: str = "") -> Iterator[tuple[str, BaseException]]:
+    """Walk the tree of a failed conversion: yields each place, as ``items[3].price``, and what is wrong there."""
+    if not isinstance(error, ClassValidationError | IterableValidationError):
+        yield path, error
+        return
+    for each in error.exceptions:
+        place = path
+        for note in getattr(each, "__notes__", []):
+            if isinstance(note, AttributeValidationNote):
+                place = f"{path}.{note.name}" if path else note.name
+            elif isinstance(note, IterableValidationNote):
+                place = (
+                    f"{path}[{note.index}]"
+                    if isinstance(note.index, int)
+                    else f"{path}.{note.index}"
+                    if path
+                    else str(note.index)
+                )
+        yield from problems(each, place)
+
+
+def describe(error: BaseException) -> str:
+    """Say what is wrong at one place, without the value that stands there."""
+    if isinstance(error, MismatchError):
+        return str(error)
+    if isinstance(error, KeyError):
+        return "is missing"
+    if isinstance(error, ForbiddenExtraKeysError):
+        return "has unknown keys"
+    return f"does not have the expected form ({type(error).__name__})"
