@@ -11,12 +11,12 @@ from .credentials import Credentials
 from .errors import ConnectorError, CredentialNotFoundError, InvalidRequestError, PluginError, with_unknown_outcome
 from .events import AttemptFinished, RateLimited
 from .hooks import Hook
-from .judge import context, judge_answer, judge_failure, lost, refuse, within_safety
+from .judge import context, judge_answer, judge_failure, lost, refuse, repeatable, within_safety
 from .message import CallInfo, Request, Response, check_wire
 from .pipeline import Next, Result, Stage
 from .stream import BodyStream, StreamBody
 from .transport import SendError
-from .verdict import Outcome, Verdict, is_retry_safe, may_repeat
+from .verdict import Outcome, Verdict, may_repeat
 
 if TYPE_CHECKING:
     from .call import Call
@@ -216,11 +216,12 @@ class Send(Stage):
 
     async def _reclassify(self, call: Call, result: Result) -> Result:
         verdict = core = result.verdict
+        answered = result.response is not None or call.operation.send is not None
         for hook in self._classify:
             changed = await hook(call, verdict, result.response)
             if changed is not None:
                 hook.check(call, changed, (Verdict,))
-                verdict = within_safety(call, core, changed)
+                verdict = within_safety(call, core, changed, answered=answered)
         return result if verdict is core else Result(verdict, result.response)
 
     def _finish(self, call: Call, request: Request, result: Result, started: float) -> None:
@@ -268,12 +269,11 @@ def _judge_exception(call: Call, error: Exception) -> Result:
     """Judge what a vendor's SDK raised: nobody knows how far it came."""
     outcome = Outcome.UNKNOWN
     kind = with_unknown_outcome(ConnectorError) if call.safety != "safe" else ConnectorError
-    safe = is_retry_safe(call.safety, outcome)
     raised = kind(
         f"{call.operation.name} of {call.service} raised {type(error).__name__}.",
         hint="The SDK's own exception is the cause; a classify hook can say what it means.",
         outcome=outcome,
-        retry_safe=safe,
+        retry_safe=repeatable(call, outcome),
         **context(call),
     )
     raised.__cause__ = error

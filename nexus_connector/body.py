@@ -74,18 +74,18 @@ def open_content(content: Content) -> bytes | Source:
         return bytes(content)
     if isinstance(content, os.PathLike):
         return _open_path(Path(os.fspath(content)))
-    if hasattr(content, "read"):
+    if hasattr(content, "read") and not isinstance(cast("object", content), io.TextIOBase):
         return _open_file(content)
     message = f"Content is bytes, a path or a binary file, not {type(content).__name__}."
-    raise InvalidRequestError(message, hint="Encode text first: content=text.encode().")
+    raise InvalidRequestError(message, hint="Encode text first: content=text.encode(), open(path, 'rb').")
 
 
 def _open_path(path: Path) -> Source:
     try:
         length = path.stat().st_size
         path.open("rb").close()
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}."
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        message = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
         raise InvalidRequestError(message, hint="Check the path; nothing was sent.") from error
     return Source(parts=[lambda: path.open("rb")], length=length)
 
@@ -148,7 +148,7 @@ def _container(value: object) -> object:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return dict(cast("Mapping[object, object]", value))
-    if isinstance(value, set | frozenset | Sequence) and not isinstance(value, bytes | bytearray):
+    if isinstance(value, set | frozenset | Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return list(cast("Sequence[object]", value))
     message = f"{kind.__name__} has no form in JSON"
     raise TypeError(message)
@@ -167,12 +167,25 @@ def text_of(value: object, what: str) -> str:
         return "true" if value else "false"
     if isinstance(value, Enum):
         return text_of(value.value, what)
+    if isinstance(value, float | Decimal) and not Decimal(value).is_finite():
+        message = f"A {what} cannot be {value}."
+        raise InvalidRequestError(message, hint="Leave it out, or give a finite number.")
     if isinstance(value, str | int | float | Decimal | UUID):
-        return str(value)
+        return _encodable(str(value), what)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     message = f"A {what} cannot be {'None' if value is None else 'a ' + type(value).__name__}."
     raise InvalidRequestError(message, hint="Leave it out, or give text, a number, a time or a UUID.")
+
+
+def _encodable(text: str, what: str) -> str:
+    """Refuse text that no bytes stand for: half of a surrogate pair, say out of a file name."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = f"A {what} holds a sign that has no form in UTF-8."
+        raise InvalidRequestError(message, hint="Check where it comes from; nothing was sent.") from None
+    return text
 
 
 def text_pairs(values: Mapping[str, object], what: str) -> list[tuple[str, str]]:
@@ -184,7 +197,7 @@ def text_pairs(values: Mapping[str, object], what: str) -> list[tuple[str, str]]
     pairs: list[tuple[str, str]] = []
     for name, value in values.items():
         for each in cast("list[object]", value) if isinstance(value, list | tuple) else (value,):
-            pairs.append((name, text_of(each, f"{what} ({name})")))  # noqa: PERF401  # the nested loop reads best as one
+            pairs.append((text_of(name, f"name of a {what}"), text_of(each, f"{what} ({name})")))  # noqa: PERF401  # the nested loop reads best as one
     return pairs
 
 
@@ -237,4 +250,4 @@ def _quoted(name: str) -> str:
     if any(sign in name for sign in "\r\n\0"):
         message = "A form field or file name holds a line break or NUL."
         raise InvalidRequestError(message, hint="Remove it; nothing was sent.")
-    return name.replace("\\", "\\\\").replace('"', "%22")
+    return _encodable(name, "form field or file name").replace("\\", "\\\\").replace('"', "%22")

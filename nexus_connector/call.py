@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -120,7 +121,10 @@ class Call:
         """
         if self.target.signals.wants(kind):
             redact = self.redactor.text
-            plain = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+            is_text = {
+                name: isinstance(value, str) and not isinstance(value, StrEnum) for name, value in fields.items()
+            }
+            plain = {name: redact(str(value)) if is_text[name] else value for name, value in fields.items()}
             self.target.outbox().event(kind(service=self.service, call_id=self.id, at=self.io.wall(), **plain))
 
     def __repr__(self) -> str:

@@ -12,9 +12,10 @@ from .errors import (
     PluginError,
     ResponseFormatError,
     TenantRequiredError,
+    with_unknown_outcome,
 )
 from .events import CallFailed, CallStarted, CallSucceeded, OutcomeUnknown
-from .judge import fill
+from .judge import fill, repeatable
 from .message import Request, Response
 from .verdict import Outcome
 
@@ -34,14 +35,10 @@ async def perform(call: Call) -> Any:
     target, operation = call.target, call.operation
     request, result = operation.request, None
     try:
-        chain: Next
+        await _find_tenant(call)
         if operation.send is None:
-            await _find_tenant(call)
             request = _prepare(call, request)
-            chain = target.chain
-        else:
-            await _find_tenant(call)
-            chain = target.run_chain
+        chain: Next = target.chain if operation.send is None else target.run_chain
         call.emit(CallStarted, operation=operation.name, tenant_id=call.tenant_id)
         result = await chain(call, request)
         value = await _deliver(call, result)
@@ -106,7 +103,7 @@ async def _deliver(call: Call, result: Result) -> Any:
         return call.operation.parse(response)
     except ConnectorError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # a validator of the caller's own may raise anything
         what = f"{call.service} answered {call.operation.name}"
         message = f"{what} in a form that its adapter does not know ({type(error).__name__})."
         hint = "The call itself was done. response.body has the answer; report it to the adapter's authors."
@@ -143,12 +140,23 @@ def _failed(call: Call, request: Request, result: Result | None, error: BaseExce
     """Slot 100: tell that the call raised, and raise it."""
     if isinstance(error, ConnectorError):
         fill(call, error)
-        if error.outcome is Outcome.NOT_SENT and call.attempts and error.response is None and result is None:
-            error.outcome, error.retry_safe = Outcome.UNKNOWN, call.safety != "unsafe"
+        if result is None or error is not result.verdict.error:
+            _place(call, error, result)
     if call.stream is not None:
         call.stream.close(error)
     _tell_failure(call, request, result, error)
     raise error
+
+
+def _place(call: Call, error: ConnectorError, result: Result | None) -> None:
+    """Say what is known about the effect when a plugin or parser failed: the answer may be there, or lost with it."""
+    if result is not None:
+        error.outcome = result.verdict.outcome
+    elif call.attempts and error.outcome is Outcome.NOT_SENT:
+        error.outcome = Outcome.UNKNOWN
+        if call.safety != "safe":
+            error.__class__ = with_unknown_outcome(type(error))
+    error.retry_safe = repeatable(call, error.outcome)
 
 
 def _tell_failure(call: Call, request: Request, result: Result | None, error: BaseException) -> None:

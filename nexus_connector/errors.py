@@ -104,7 +104,7 @@ class ConnectorError(Exception):
         if response is not None:
             fields["response"] = response.redacted(self.__dict__.get("_redactor"))
         kind = type(self)
-        return _rebuild, (_plain_kind(kind), isinstance(self, OutcomeUnknownError), self.message, fields)
+        return _rebuild, (plain_kind(kind), isinstance(self, OutcomeUnknownError), self.message, fields)
 
     def seal(self, redactor: Redactor) -> None:
         """Redact the texts with everything this call knows to be secret. The core calls it before an error leaves."""
@@ -168,6 +168,10 @@ class QueueUnavailableError(NotSentError):
 
 class IdempotencyInFlightError(ConnectorError):
     """Another call with the same key is still under way; its outcome is unknown here."""
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        fields.setdefault("outcome", Outcome.UNKNOWN)
+        super().__init__(message, **fields)
 
 
 class TransportError(ConnectorError):
@@ -254,8 +258,12 @@ class WebhookVerificationError(ConnectorError):
 class OutcomeUnknownError(ConnectorError):
     """It may have happened. Beside its own kind, every error of unknown outcome that is not SAFE is one of these."""
 
+    def __init__(self, message: str, **fields: Any) -> None:
+        fields.setdefault("outcome", Outcome.UNKNOWN)
+        super().__init__(message, **fields)
 
-_unknown_kinds: dict[type[ConnectorError], type[ConnectorError]] = {}
+
+_unknown_kinds: dict[type[ConnectorError], type[ConnectorError]] = {ConnectorError: OutcomeUnknownError}
 
 
 def _unknown_kind(kind: type[ConnectorError]) -> type[ConnectorError]:
@@ -273,12 +281,10 @@ def with_unknown_outcome(kind: type[ConnectorError]) -> type[ConnectorError]:
     return kind if issubclass(kind, OutcomeUnknownError) else _unknown_kinds.get(kind) or _unknown_kind(kind)
 
 
-def _plain_kind(kind: type[ConnectorError]) -> type[ConnectorError]:
+def plain_kind(kind: type[ConnectorError]) -> type[ConnectorError]:
     """Undo `with_unknown_outcome`: the generated class cannot be found by name when unpickling."""
-    is_generated = (
-        kind is not OutcomeUnknownError and kind.__bases__[-1:] == (OutcomeUnknownError,) and len(kind.__bases__) == 2
-    )
-    return kind.__bases__[0] if is_generated else kind
+    first: Any = kind.__bases__[0]
+    return first if _unknown_kinds.get(first) is kind else kind
 
 
 def _rebuild(kind: type[ConnectorError], unknown: bool, message: str, fields: dict[str, Any]) -> ConnectorError:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .errors import ConnectorError
-from .judge import lost, refuse
+from .conditions import PluginFailed
+from .errors import ConnectorError, PluginError
+from .judge import context, lost, refuse
 from .message import Request
 from .pipeline import Next, Result, Stage
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from .state import Item, Plain, Store
     from .target import Target
     from .verdict import Verdict
+
+_log = logging.getLogger("nexus_connector.gates")
 
 STALE_SECONDS = 0.02
 """After a longer wait the local checks are made again: the world may have changed."""
@@ -92,10 +96,14 @@ class CheckGates(Stage):
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
         """Take part in a call; see the class."""
         attempt = _attempt(call, request)
-        for gate in self._gates:
-            refusal = gate.check(attempt)
-            if refusal is not None:
-                return refuse(call, refusal.error)
+        try:
+            refusal = _check(self._gates, attempt)
+        except PluginError:
+            raise
+        except ConnectorError as error:
+            return refuse(call, error)
+        if refusal is not None:
+            return refuse(call, refusal.error)
         call.state[_KEY] = attempt
         return await next(call, request)
 
@@ -119,7 +127,12 @@ class AskGates(Stage):
         sends = call.attempts
         handed_over = False
         try:
-            refusal = await self._admit(call, attempt, answered)
+            try:
+                refusal = await self._admit(call, attempt, answered)
+            except PluginError:
+                raise
+            except ConnectorError as error:  # as a hook's: it fails the attempt, nothing is sent
+                refusal = Refusal(error)
             result = refuse(call, refusal.error) if refusal is not None else await next(call, request)
             verdict = result.verdict
             stream = call.stream
@@ -143,7 +156,12 @@ class AskGates(Stage):
         replies = await self._ask(call, attempt, answered)
         wait = 0.0
         for gate, reply in replies:
-            judged = gate.judge(attempt, reply)
+            try:
+                judged = gate.judge(attempt, reply)
+            except ConnectorError:
+                raise
+            except Exception as error:
+                raise _failure(gate, call, error) from error
             if isinstance(judged, Refusal):
                 return judged
             if judged is not None:
@@ -152,17 +170,19 @@ class AskGates(Stage):
             return None
         started = call.io.now()
         await call.io.sleep(min(wait, max(0.0, call.remaining_seconds)))
-        if call.io.now() - started > STALE_SECONDS:
-            for gate in self._gates:
-                refusal = gate.check(attempt)
-                if refusal is not None:
-                    return refusal
-        return None
+        if call.attempt_deadline is not None:
+            call.attempt_deadline += call.io.now() - started  # attempt_timeout_seconds is the time of one send
+        return _check(self._gates, attempt) if call.io.now() - started > STALE_SECONDS else None
 
     async def _ask(self, call: Call, attempt: Attempt, answered: list[Gate]) -> list[tuple[Gate, Plain]]:
         asked: dict[int, tuple[Store, list[Gate], list[Item]]] = {}
         for gate in self._gates:
-            item = gate.ask(attempt)
+            try:
+                item = gate.ask(attempt)
+            except ConnectorError:
+                raise
+            except Exception as error:
+                raise _failure(gate, call, error) from error
             if item is None or gate.store is None:
                 answered.append(gate)
                 continue
@@ -171,21 +191,53 @@ class AskGates(Stage):
             items.append(item)
         replies: list[tuple[Gate, Plain]] = []
         for store, gates, items in asked.values():
-            got = store.run(items) if not store.blocking else await call.io.store_run(store, items)
+            try:
+                got = store.run(items) if not store.blocking else await call.io.store_run(store, items)
+            except ConnectorError:
+                raise
+            except Exception as error:
+                raise _failure(gates[0], call, error) from error
             answered.extend(gates)
             replies.extend(zip(gates, got, strict=True))
         return replies
 
     def _settle(self, call: Call, attempt: Attempt, answered: Sequence[Gate], verdict: Verdict, *, sent: bool) -> None:
         for gate in answered:
-            items = list(gate.settle(attempt, verdict, sent=sent))
-            store = gate.store
-            if store is None or not items:
-                continue
-            if store.blocking:
-                self._target.outbox().post(_posting(gate, store, attempt, items))
-            else:
-                gate.settled(attempt, store.run(items))
+            try:
+                self._settle_one(gate, attempt, verdict, sent=sent)
+            except Exception as error:  # the others must hear of it too, and the call is over: its result counts
+                _log.exception("gate %s raised in settle", gate.name)
+                message = f"raised {type(error).__name__}"
+                call.emit(PluginFailed, plugin=gate.name, hook="settle", message=message)
+
+    def _settle_one(self, gate: Gate, attempt: Attempt, verdict: Verdict, *, sent: bool) -> None:
+        items = list(gate.settle(attempt, verdict, sent=sent))
+        store = gate.store
+        if store is None or not items:
+            return
+        if store.blocking:
+            self._target.outbox().post(_posting(gate, store, attempt, items))
+        else:
+            gate.settled(attempt, store.run(items))
+
+
+def _check(gates: Sequence[Gate], attempt: Attempt) -> Refusal | None:
+    for gate in gates:
+        try:
+            refusal = gate.check(attempt)
+        except ConnectorError:
+            raise
+        except Exception as error:
+            raise _failure(gate, attempt.call, error) from error
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _failure(gate: Gate, call: Call, error: Exception) -> PluginError:
+    message = f"Gate {gate.name!r} raised {type(error).__name__} in a call of {call.service}."
+    hint = "Its own exception is the cause; mend the gate or remove its plugin."
+    return PluginError(message, hint=hint, **context(call))
 
 
 def _posting(gate: Gate, store: Store, attempt: Attempt, items: Sequence[Item]) -> Any:

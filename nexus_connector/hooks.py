@@ -13,6 +13,7 @@ import pluggy
 
 from .errors import ConfigurationError, ConnectorError, PluginError
 from .hookspecs import PROJECT
+from .io.drive import misuse_of
 
 if TYPE_CHECKING:
     from .call import Call
@@ -115,7 +116,7 @@ class Hook:
         except ConnectorError:
             raise
         except Exception as error:
-            raise failure(self, error, call) from error
+            raise misuse_of(error) or failure(self, error, call) from error
 
     def check(self, call: Call, value: object, kinds: tuple[type, ...]) -> None:
         """Refuse an answer of another kind.

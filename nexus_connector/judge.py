@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,11 +15,12 @@ from .errors import (
     TransportError,
     VendorError,
     VendorRateLimitError,
+    plain_kind,
     with_unknown_outcome,
 )
 from .message import Response
 from .pipeline import Result
-from .verdict import Outcome, Reading, Verdict, is_retry_safe, may_repeat, read_failure, read_status
+from .verdict import Outcome, Reading, Safety, Verdict, is_retry_safe, may_repeat, read_failure, read_status
 
 if TYPE_CHECKING:
     from .call import Call
@@ -54,21 +56,37 @@ def context(call: Call, **fields: Any) -> dict[str, Any]:
     }
 
 
+def repeatable(call: Call, outcome: Outcome) -> bool:
+    """Say whether the caller may make the call again; a key that was made up here would not be the same then."""
+    safety: Safety = "unsafe" if call.safety == "keyed" and call.options.idempotency_key is None else call.safety
+    return is_retry_safe(safety, outcome)
+
+
 def judge_answer(call: Call, response: Response) -> Result:
     """Judge an answer: by the operation's own rules first, then by HTTP's."""
     rules = call.operation.classification
     status = response.status
-    fault = rules.fault(response) if rules.fault is not None and status < 400 else None
+    fault = _told(rules.fault, response) if status < 400 else None
     if fault is None and (status < 400 or status in call.operation.allow_status):
         return Result(_DONE, response)
     reading = read_status(status, response.headers.get("retry-after"), rules, now=call.io.wall().timestamp())
     if fault is not None:
         reading = Reading(Outcome.REFUSED, "ok", transient=False)
-    code = fault or (rules.code(response) if rules.code is not None else None)
+    code = fault or _told(rules.code, response)
     return Result(_verdict(call, reading, _vendor_error(call, response, reading, code)), response)
 
 
 _DONE = Verdict(outcome=Outcome.DONE, health="ok")
+
+
+def _told(read: Callable[[Response], str | None] | None, response: Response) -> str | None:
+    """Ask an adapter's reader. An answer in a form that it does not know says nothing; its status counts anyway."""
+    if read is None:
+        return None
+    try:
+        return read(response)
+    except Exception:  # whatever a vendor's error page does to the reader
+        return None
 
 
 def _verdict(call: Call, reading: Reading, error: ConnectorError) -> Verdict:
@@ -87,7 +105,7 @@ def _vendor_error(call: Call, response: Response, reading: Reading, code: str | 
     rules, status = call.operation.classification, response.status
     kind = rules.errors.get(code) if code is not None else None
     kind = kind or rules.errors.get(status) or _KINDS.get(status, VendorError)
-    text = rules.message(response) if rules.message is not None else None
+    text = _told(rules.message, response)
     detail = "".join([f" ({code})" if code else "", f": {call.redactor.text(text[:500])}" if text else ""])
     error: VendorError = _of_outcome(kind, call, reading.outcome)(
         f"{call.service} answered {call.operation.name} with {status}{detail}.",
@@ -98,7 +116,7 @@ def _vendor_error(call: Call, response: Response, reading: Reading, code: str | 
         response=response,
         hint=_vendor_hint(call, status, reading),
         outcome=reading.outcome,
-        retry_safe=is_retry_safe(call.safety, reading.outcome),
+        retry_safe=repeatable(call, reading.outcome),
         **context(call),
     )
     error.seal(call.redactor)
@@ -107,7 +125,7 @@ def _vendor_error(call: Call, response: Response, reading: Reading, code: str | 
 
 def _vendor_hint(call: Call, status: int, reading: Reading) -> str:
     if reading.outcome is Outcome.UNKNOWN:
-        return _UNKNOWN_HINT if not is_retry_safe(call.safety, reading.outcome) else _REPEATABLE_HINT
+        return _UNKNOWN_HINT if not repeatable(call, reading.outcome) else _REPEATABLE_HINT
     if status in {401, 403}:
         return f"Check the credentials of services.{call.service} and what they are allowed."
     if reading.retry_after is not None:
@@ -128,13 +146,14 @@ def judge_failure(call: Call, failure: SendError) -> Result:
     if not failure.wrote:
         hint = _NOT_SENT_HINTS[failure.phase]
     else:
-        hint = _REPEATABLE_HINT if is_retry_safe(call.safety, reading.outcome) else _UNKNOWN_HINT
+        hint = _REPEATABLE_HINT if repeatable(call, reading.outcome) else _UNKNOWN_HINT
+    text = call.redactor.text(failure.message)
     error: TransportError = _of_outcome(kind, call, reading.outcome)(
-        f"{call.service} did not answer {call.operation.name}: {call.redactor.text(failure.message)}.",
+        f"{call.service} did not answer {call.operation.name}: {text.removesuffix('.')}.",
         phase=failure.phase,
         hint=hint,
         outcome=reading.outcome,
-        retry_safe=is_retry_safe(call.safety, reading.outcome),
+        retry_safe=repeatable(call, reading.outcome),
         **context(call),
     )
     error.__cause__ = failure.__cause__
@@ -166,9 +185,32 @@ def fill(call: Call, error: ConnectorError) -> None:
     error.seal(call.redactor)
 
 
-def within_safety(call: Call, core: Verdict, changed: Verdict) -> Verdict:
-    """Apply the safety rule to what a ``classify`` hook made: it may forbid a retry, never allow an unsafe one."""
-    allowed = may_repeat(call.safety, changed.outcome, transient=True, replays_errors=call.target.replays_errors)
-    if core.outcome is Outcome.UNKNOWN and changed.outcome is Outcome.NOT_SENT:
-        allowed = allowed and may_repeat(call.safety, Outcome.UNKNOWN, transient=True)
+def within_safety(call: Call, core: Verdict, changed: Verdict, *, answered: bool) -> Verdict:
+    """Apply the safety rule to what a ``classify`` hook made: it may forbid a retry, never allow an unsafe one.
+
+    Args:
+        call: The call.
+        core: The core's verdict.
+        changed: The hook's.
+        answered: Whether there was anything by which a hook could know more than the core.
+    """
+    replays = call.target.replays_errors
+    allowed = may_repeat(call.safety, changed.outcome, transient=True, replays_errors=replays)
+    if core.outcome is Outcome.UNKNOWN and (changed.outcome is Outcome.NOT_SENT or not answered):
+        allowed = allowed and may_repeat(call.safety, Outcome.UNKNOWN, transient=True, replays_errors=replays)
+    _agree(call, core, changed)
     return attrs.evolve(changed, retry=False) if changed.retry and not allowed else changed
+
+
+def _agree(call: Call, core: Verdict, changed: Verdict) -> None:
+    """Let the error of a changed verdict say what the verdict says: the caller sees only the error."""
+    error, outcome = changed.error, changed.outcome
+    if error is None:
+        return
+    error.outcome, error.retry_safe = outcome, repeatable(call, outcome)
+    if changed.retry_after is not None:
+        error.retry_after = changed.retry_after
+    if error is core.error and outcome is not core.outcome:
+        error.hint = _REPEATABLE_HINT if error.retry_safe else _UNKNOWN_HINT
+    error.__class__ = _of_outcome(plain_kind(type(error)), call, outcome)
+    fill(call, error)

@@ -41,8 +41,11 @@ def _fill(template: str, values: Mapping[str, object]) -> str:
                 [f"{name!r} is missing" for name in missing] + [f"{name!r} has no place" for name in extra]
             )
             raise InvalidRequestError(f"{message}.", hint="Give exactly the placeholders of the path as path_values.")
-    path = _PLACEHOLDER.sub(lambda match: _segment(match[1], values[match[1]]), template)
-    return check_path(quote(path, safe=_PATH_SAFE))
+    check_path(template)
+    path = quote(_PLACEHOLDER.sub(lambda match: _segment(match[1], values[match[1]]), template), safe=_PATH_SAFE)
+    if _climbs(path):
+        raise _climbing(path)
+    return path
 
 
 def _segment(name: str, value: object) -> str:
@@ -54,21 +57,28 @@ def _segment(name: str, value: object) -> str:
 
 
 def check_path(path: str) -> str:
-    """Return a quoted path that is sure to stay on the service's own host.
+    """Return a path that is sure to stay on the service's own host.
 
     Raises:
-        InvalidRequestError: If it does not begin with exactly one slash or holds a dot segment.
+        InvalidRequestError: If it does not begin with exactly one slash, holds a query, a dot segment or a backslash.
 
     >>> check_path("/v1/orders")
     '/v1/orders'
     """
-    if not path.startswith("/") or path.startswith(("//", "/\\")) or "?" in path or "#" in path:
+    if not path.startswith("/") or path.startswith("//") or "?" in path or "#" in path:
         message = f"{path!r} is not a path of this service."
-        raise InvalidRequestError(
-            message, hint="Begin with one slash; give a query as query=, another host as another service."
-        )
-    plain = path.replace("%2e", ".").replace("%2E", ".")
-    if "/./" in plain or "/../" in plain or plain.endswith(("/.", "/..")) or "%5C" in path or "%5c" in path:
-        message = f"{path!r} climbs out of its own place."
-        raise InvalidRequestError(message, hint="Write the path without dot segments and backslashes.")
+        hint = "Begin with one slash; give a query as query=, another host as another service."
+        raise InvalidRequestError(message, hint=hint)
+    if _climbs(path) or "\\" in path or "%5c" in path.lower():
+        raise _climbing(path)
     return path
+
+
+def _climbs(path: str) -> bool:
+    plain = path.replace("%2e", ".").replace("%2E", ".")
+    return "/./" in plain or "/../" in plain or plain.endswith(("/.", "/.."))
+
+
+def _climbing(path: str) -> InvalidRequestError:
+    message = f"{path!r} climbs out of its own place."
+    return InvalidRequestError(message, hint="Write the path without dot segments and backslashes.")

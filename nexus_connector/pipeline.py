@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import attrs
 
 from .errors import ConfigurationError, ConnectorError, PluginError
+from .io.drive import misuse_of
 from .message import Request, Response
 from .verdict import Verdict
 
@@ -143,6 +144,8 @@ def _guarded(stage: Stage, inner: Next) -> Next:
         except ConnectorError:
             raise
         except Exception as error:
+            if (misuse := misuse_of(error)) is not None:
+                raise misuse from error
             message = f"Stage {stage.name!r} raised {type(error).__name__} in a call of {call.service}."
             hint = "Its own exception is the cause; mend the stage or remove its plugin."
             context: dict[str, Any] = {

@@ -125,7 +125,7 @@ def discover(settings: PluginsConfig, named: Iterable[str]) -> list[Installed]:
 def _load(entry: EntryPoint, *, must: bool) -> Installed:
     distribution, version = _origin(entry)
     try:
-        plugin = _checked(entry.load(), entry.name)
+        plugin = checked(entry.load(), entry.name)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
         message = f"Plugin {entry.name!r} of {distribution} {version} cannot be used ({problem})."
@@ -137,7 +137,13 @@ def _load(entry: EntryPoint, *, must: bool) -> Installed:
     return Installed(name=entry.name, distribution=distribution, version=version, plugin=plugin)
 
 
-def _checked(plugin: object, name: str) -> Plugin[Any]:
+def checked(plugin: object, name: str) -> Plugin[Any]:
+    """Return what an entry point names, if it is a plugin that this core can use.
+
+    Raises:
+        TypeError: If it is no plugin.
+        PluginError: If its name, interface version or options class does not fit.
+    """
     if not isinstance(plugin, Plugin):
         message = f"its entry point names a {type(plugin).__name__}, not a Plugin"
         raise TypeError(message)
@@ -218,5 +224,5 @@ def vendor_entries() -> dict[str, EntryPoint]:
 def user_name(plugin: object, others: Sequence[str]) -> str:
     """Return the name under which an object given in code is registered."""
     kind = plugin if isinstance(plugin, type) else type(plugin)
-    name = getattr(plugin, "__name__", None) or kind.__qualname__
+    name = (getattr(plugin, "__name__", None) or kind.__qualname__).rpartition("<locals>.")[2]
     return name if name not in others else f"{name}#{len(others) + 1}"

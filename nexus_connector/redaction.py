@@ -24,6 +24,7 @@ import attrs
 __all__ = ["DEFAULT_REDACTOR", "Redactor", "mask"]
 
 _HIDDEN: Final = "****"
+_type: Final = cast("Callable[[object], Any]", type)  # for type checkers: what came in as Any stays Any
 _MAX_NODES: Final = 10_000  # of one tree: branches shared between nodes would otherwise multiply without end
 _PLAIN, _ODD, _CARD, _SECRET, _LINE = range(5)  # what a key means; _LINE: its value in free text may contain blanks
 
@@ -50,12 +51,13 @@ _SUSPECT: Final = re.compile(  # a colon of a time or before // names nothing
     r"@|=|%|>|\+(?=[0-9])|\((?=b?['\"])|:(?!//)(?!(?<=[T :][0-9]{2}:)[0-9]{2})|" + _HINT, re.DOTALL
 )
 _SHAPES: Final = re.compile(
-    r"-----BEGIN[A-Z ]*PRIVATE KEY[A-Z ]*-----(?s:.*?)(?:-----END[A-Z ]*PRIVATE KEY[A-Z ]*-----|\Z)"
-    r"|(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{2}))eyJ[\w-]+\.[\w.-]+|[sr]k_(?:live|test)_\w{4,}|sk-(?:proj|ant)-[\w-]{16,}"
+    r"(?:-----BEGIN[A-Z ]*PRIVATE KEY[A-Z ]*-----(?s:.*?)(?:-----END[A-Z ]*PRIVATE KEY[A-Z ]*-----|\Z)"
+    r"|(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{2}))eyJ[\w-]+\.[\w-]+|[sr]k_(?:live|test)_\w{4,}|sk-(?:proj|ant)-[\w-]{16,}"
     r"|sk-[A-Za-z0-9]{32,}|SG\.[\w-]{10,}\.[\w-]{10,}|A(?:KI|SI)A[A-Z0-9]{12,}|gh[pousr]_[A-Za-z0-9]{16,}"
     r"|github_pat_\w{16,}|xox[a-z]-[\w-]{8,}|AIza[\w-]{20,}|key-[0-9a-f]{32}|(?<![\w+/=-])EAAA[\w-]{20,}|whsec_[\w+/=]{8,}"
     r"|shp(?:at|ca|pa|ss)_\w{16,}|glpat-[\w-]{10,}|npm_[A-Za-z0-9]{20,}|pypi-AgE[\w-]{8,}|ya29\.[\w.-]{16,}"
-    r"|EZ[AT]K[A-Za-z0-9]{40,}|shippo_(?:live|test)_\w{8,}|xkeysib-[\w-]{16,}|(?<!\w)[0-9a-f]{32}-us[0-9]{1,2}"
+    r"|EZ[AT]K[A-Za-z0-9]{40,}|shippo_(?:live|test)_\w{8,}|xkeysib-[\w-]{16,}|(?<!\w)[0-9a-f]{32}-us[0-9]{1,2})"
+    r"(?:[.-]\w++)*+"
 )
 _ENDS: Final = re.compile(r"[\w.~+/-]{4,8}=*")
 _ONE_WORD: Final = re.compile(r"[\w.~+/*-]+=*")
@@ -210,14 +212,15 @@ def _value(text: str, name: re.Match[str], kind: int) -> tuple[int, int]:
         return start, start
     if opening and not element:
         return opening.end(), _closing(text, opening)
+    end = start
     if text.startswith(("{", "["), start):
         try:
-            return start, json.JSONDecoder().raw_decode(text, start)[1]
+            end = json.JSONDecoder().raw_decode(text, start)[1]
         except (ValueError, RecursionError):
             return start, len(text)
     shape = "element" if element else "line" if kind == _LINE else "json" if name["quote"] else "bare"
-    found = _VALUE_OF[shape].match(text, start)
-    return start, start + len(found[0].rstrip("'\",;)]}\\")) if found else start
+    found = _VALUE_OF[shape].match(text, end)
+    return start, end + len(found[0].rstrip("'\",;)]}\\")) if found else end
 
 
 def _hide_pairs(text: str, names: _Names) -> str:
@@ -266,14 +269,15 @@ def _decoded(raw: bytes, whole: bool) -> str | None:
         return None if whole or error.start < len(raw) - 3 else raw[: error.start].decode()
 
 
-_PLAINER: Final[tuple[tuple[Any, Callable[[Any], object]], ...]] = (
+_PLAINER: tuple[tuple[Any, Callable[[Any], object]], ...] = (
     (Enum, lambda value: value.value),
     (str, str.__str__),
     (int, int.__int__),
     (float, float.__float__),
     ((bytearray, memoryview), bytes),
     (Mapping, dict),
-    ((AbstractSet, list, tuple, deque), list),
+    (tuple, lambda value: dict(zip(value._fields, value, strict=False)) if hasattr(value, "_fields") else list(value)),
+    ((AbstractSet, list, deque), list),
     (bytes, lambda value: value.decode("utf-8", "replace")),
     (BaseException, lambda value: f"{type(value).__name__}: {value}"),
     (object, str),
@@ -282,14 +286,12 @@ _PLAINER: Final[tuple[tuple[Any, Callable[[Any], object]], ...]] = (
 
 def _plainer(value: Any) -> object:
     """Turn what JSON does not know into something nearer to it, at last its text."""
-    kind: Any = type(value)
+    kind = _type(value)
     try:
         fields = getattr(kind, "__attrs_attrs__", None) or getattr(kind, "__dataclass_fields__", {}).values()
         if fields:
             return {field.name: getattr(value, field.name) if field.repr else _HIDDEN for field in fields}
-        if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-            return dict(zip(kind._fields, value, strict=False))
-        return next(convert(value) for base, convert in _PLAINER if issubclass(kind, base))
+        return next(convert for base, convert in _PLAINER if issubclass(kind, base))(value)
     except Exception:  # a foreign object may raise anything, and a record is owed all the same
         return f"<{kind.__name__}>"
 
@@ -380,27 +382,26 @@ class Redactor:
         return self._bytes(body, media, self.max_depth, [_MAX_NODES])
 
     def _tree(self, value: Any, depth: int, budget: list[int]) -> object:
-        kind = type(value)
+        kind = _type(value)
         if kind is str:
             return self._clean(value, self.max_text)
         if kind is int or kind is float:
             return self._number(value)
-        if value is None or kind is bool:
-            return value
-        if depth <= 0:
-            return "<deeper>"
+        if value is None or kind is bool or depth <= 0:
+            return "<deeper>" if value is not None and kind is not bool else value
         if kind is dict:
             return self._fields(value, depth - 1, budget)
         if kind is list or kind is tuple:
             return self._items(value, depth - 1, budget)
-        plainer = self._bytes(value, "", depth, budget) if kind is bytes else _plainer(value)
-        return self._tree(plainer, depth - 1, budget)
+        if kind is bytes:
+            return self._bytes(value, "", depth, budget)
+        return self._tree(_plainer(value), depth - 1, budget)
 
     def _items(self, items: Any, depth: int, budget: list[int]) -> object:
         budget[0] -= len(items)
         if budget[0] < 0:
             return f"<{len(items)} items>"
-        if type(items) is tuple and len(items) == 2 and type(items[0]) is str:
+        if _type(items) is tuple and len(items) == 2 and _type(items[0]) is str:
             return list(self._named(items[0], items[1], self._names[items[0]], depth, budget))
         return [self._tree(item, depth, budget) for item in items]
 
@@ -414,7 +415,7 @@ class Redactor:
         fields: dict[str, object] = {}
         for key, value in source.items():
             name = key if type(key) is str else str(_plainer(key))
-            meaning, kind = names[name], type(value)
+            meaning, kind = names[name], _type(value)
             if meaning or labelled or len(name) >= shortest:
                 meaning = _SECRET if labelled and name == "value" else meaning
                 name, item = self._named(name, value, meaning, depth, budget)
@@ -436,7 +437,7 @@ class Redactor:
         if meaning >= _SECRET:
             shown = value is None or value is True or value is False
             return name, value if shown else _veil(value) if isinstance(value, str) else _HIDDEN
-        if meaning == _CARD and type(value) is dict and "number" in value:
+        if meaning == _CARD and _type(value) is dict and "number" in value:
             value = {**value, "number": _HIDDEN}
         return name, self._tree(value, depth, budget)
 
@@ -457,7 +458,7 @@ class Redactor:
         text = _decoded(raw[: self.max_body_bytes + self._exact.longest], whole)
         if text is None:
             return f"<{len(raw)} bytes>"
-        if whole and ("form" in media or (not media and _FORM.fullmatch(text))):
+        if whole and ("urlencoded" in media or (not media and _FORM.fullmatch(text))):
             fields: dict[str, list[str]] = {}
             for name, value in parse_qsl(text, keep_blank_values=True):
                 fields.setdefault(name, []).append(value)

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 MAX_SECONDS = 366 * 24 * 3600.0
 """Longer waits than a year are read as a year: the value stays a wait, and stays finite."""
 
-_DIGITS = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,6})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_BETWEEN_VALUES = re.compile(r"(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),")
 _MONTHS = {
     name: number
     for number, name in enumerate(
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
     )
 }
+_date = partial(re.compile, flags=re.ASCII)
 _DATE_FORMS = (
     # IMF-fixdate; RFC 850 and asctime are obsolete, and still sent. strptime would read names in the process's locale.
-    re.compile(
-        r"[A-Z][a-z]{2}, (?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}) (?P<year>[0-9]{4}) (?P<clock>[0-9:]{8}) GMT"
-    ),
-    re.compile(
-        r"[A-Z][a-z]{5,8}, (?P<day>[0-9]{2})-(?P<month>[A-Z][a-z]{2})-(?P<year>[0-9]{2}) (?P<clock>[0-9:]{8}) GMT"
-    ),
-    re.compile(r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>[0-9 ][0-9]) (?P<clock>[0-9:]{8}) (?P<year>[0-9]{4})"),
+    _date(r"[A-Z][a-z]{2}, (?P<day>\d\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4}) (?P<clock>\d\d:\d\d:\d\d) GMT"),
+    _date(r"[A-Z][a-z]{5,8}, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{2})-(?P<year>\d\d) (?P<clock>\d\d:\d\d:\d\d) GMT"),
+    _date(r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>[\d ]\d) (?P<clock>\d\d:\d\d:\d\d) (?P<year>\d{4})"),
 )
 
 
@@ -45,9 +44,9 @@ def parse_retry_after(value: str, *, now: float) -> float | None:
     True
     """
     text = value.strip(" \t")
-    if _DIGITS.fullmatch(text):
+    if _SECONDS.fullmatch(text):
         return min(float(text), MAX_SECONDS)
-    date = _parse_date(text)
+    date = _parse_date(text, now)
     if date is not None:
         return min(max(date - now, 0.0), MAX_SECONDS)
     parts = _split(text)
@@ -57,21 +56,29 @@ def parse_retry_after(value: str, *, now: float) -> float | None:
 
 def _split(text: str) -> list[str]:
     """Split a repeated header at its commas, leaving the comma behind a weekday alone; fewer than two parts: none."""
-    parts = re.split(r",\s*(?=[0-9]+(?:\s*,|\s*$)|[A-Z][a-z]{2,8}(?:,|\s))", text)
+    parts = _BETWEEN_VALUES.split(text)
     return parts if len(parts) > 1 else []
 
 
-def _parse_date(text: str) -> float | None:
+def _parse_date(text: str, now: float) -> float | None:
     for form in _DATE_FORMS:
         match = form.fullmatch(text)
         if match is None:
             continue
-        year, month = int(match["year"]), _MONTHS.get(match["month"], 0)
-        if len(match["year"]) == 2:
-            year += 2000 if year < 70 else 1900
-        try:
-            hour, minute, second = map(int, match["clock"].split(":"))
-            return datetime(year, month, int(match["day"]), hour, minute, min(second, 59), tzinfo=UTC).timestamp()
-        except (ValueError, OverflowError):
+        hour, minute, second = map(int, match["clock"].split(":"))
+        if second > 60:  # 60 is a leap second
             return None
+        year = _whole_year(int(match["year"]), now) if len(match["year"]) == 2 else int(match["year"])
+        try:
+            date = datetime(year, _MONTHS[match["month"]], int(match["day"]), hour, minute, tzinfo=UTC)
+        except (KeyError, ValueError):
+            return None
+        return date.timestamp() + second
     return None
+
+
+def _whole_year(two_digits: int, now: float) -> int:
+    """A year more than 50 years ahead is meant to be past (RFC 9110 section 5.6.7)."""
+    this = datetime.fromtimestamp(now, UTC).year
+    year = this - this % 100 + two_digits
+    return year - 100 if year > this + 50 else year

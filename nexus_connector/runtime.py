@@ -24,7 +24,7 @@ from .hooks import check_services, compile_hooks
 from .io import Io
 from .io.blocking import BlockingIo
 from .io.looping import LoopIo
-from .plugins import Installed, Plugin, check_needs, discover, new_registry, register, user_name
+from .plugins import Installed, Plugin, check_needs, checked, discover, new_registry, register, user_name
 from .process import Process, Wire
 from .redaction import Redactor
 from .secret import Secret
@@ -84,7 +84,7 @@ class Runtime:
                 raise ConfigurationError(
                     f"Plugin {plugin.name!r} is given in code and installed.", hint="Leave one of them out."
                 )
-            known[plugin.name] = plugin
+            known[plugin.name] = checked(plugin, plugin.name)
         self.plugins: Mapping[str, Plugin[Any]] = known
         self.tables: Tables = take_apart(raw, [*known, *(each.name for each in self.installed)])
         self.config: Config = self.tables.config
@@ -95,7 +95,7 @@ class Runtime:
         self.options: dict[str, Any] = {}
         self._register([plugin for plugin in given if not isinstance(plugin, Plugin)])
         sinks = compile_hooks(self.registry, "store_log")
-        self.delivery = Delivery(sinks, self.signals, lambda: self.blocking_io.wall())
+        self.delivery = Delivery(sinks, self.signals, lambda: self.blocking_io.wall())  # noqa: PLW0108  # fakes exchange the Io
         self._targets: dict[str, Target] = {}
         self.resolve_secret: Callable[[SecretRef], Secret] = SecretRef.resolve
         self.closed = False
@@ -134,6 +134,9 @@ class Runtime:
             used = options is not None or any(name in overrides for overrides in self.tables.overrides.values())
             if not used:
                 continue
+            for service, overrides in self.tables.overrides.items():
+                if name in overrides:
+                    self.tables.read(name, plugin.config, service)
             self.options[name] = options
             active[name] = plugin
             register(self.registry, plugin.factory(options if options is not None else plugin.config()), name)
@@ -214,6 +217,11 @@ class Runtime:
         self._targets, self.resolve_secret = parts.targets, parts.resolve_secret
         return before
 
+    def renew(self) -> None:
+        """Start afresh in a forked child; chains are compiled anew too, for stages and gates hold locks."""
+        self.process = self.new_process()
+        self._targets = {}
+
     def redactor(self, secrets: Iterable[str] = ()) -> Redactor:
         """Return a redactor that knows the configured key names and these values."""
         return Redactor(sensitive_keys=frozenset(self.config.sensitive_keys), secrets=tuple(secrets))
@@ -265,7 +273,7 @@ def _after_fork() -> None:
     """Give every runtime a process object of its own; the parent's is left alone, locks, sockets, threads and all."""
     for runtime in list(_runtimes):
         _inherited.append(runtime.process)
-        runtime.process = runtime.new_process()
+        runtime.renew()
 
 
 _inherited: list[Process] = []

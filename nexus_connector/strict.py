@@ -11,7 +11,20 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, get_args, get_origin
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 from uuid import UUID
 
 import attrs
@@ -23,7 +36,7 @@ from cattrs.errors import (
     IterableValidationError,
     IterableValidationNote,
 )
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, typeddicts
 from cattrs.strategies import configure_union_passthrough
 
 T = TypeVar("T")
@@ -143,10 +156,13 @@ def strict_converter(*, forbid_extra_keys: bool) -> cattrs.Converter:
     converter.register_structure_hook(date, _from_text(date, "a date (ISO 8601)", date.fromisoformat))
     converter.register_structure_hook(UUID, _from_text(UUID, "a UUID", UUID))
     converter.register_structure_hook(Path, _from_text(Path, "a path", Path))
-    converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    converter.register_structure_hook_func(lambda kind: kind is object or kind is Any, lambda value, _: _plain(value))
+    converter.register_structure_hook_factory(_is_plain_union, _plain_union)
     converter.register_structure_hook_factory(_is_choice, _choice)
     converter.register_structure_hook_factory(_is_list, partial(_list, converter))
+    converter.register_structure_hook_factory(_is_named_tuple, partial(_named_tuple, converter))
     converter.register_structure_hook_factory(_is_mapping, partial(_mapping, converter))
+    converter.register_structure_hook_factory(is_typeddict, partial(_typed_dict, converter))
     converter.register_structure_hook_factory(
         _is_class, partial(_class, converter, forbid_extra_keys=forbid_extra_keys)
     )
@@ -165,10 +181,22 @@ def _is_choice(kind: Any) -> bool:
     return get_origin(kind) is Literal or _is_subclass(kind, (Enum,))
 
 
+def _is_plain_union(kind: Any) -> bool:
+    """Whether it is a union of several kinds of JSON values; with ``None``, one kind alone is an Optional."""
+    if get_origin(kind) not in {Union, UnionType}:
+        return False
+    kinds: set[Any] = set(get_args(kind)) - {type(None)}
+    return len(kinds) > 1 and kinds <= {str, bool, int, float}
+
+
 def _is_list(kind: Any) -> bool:
     return _is_subclass(_origin(kind), (list, tuple, set, frozenset, Sequence, AbstractSet)) and not _is_subclass(
         _origin(kind), (str, bytes)
     )
+
+
+def _is_named_tuple(kind: Any) -> bool:
+    return _is_subclass(kind, (tuple,)) and hasattr(kind, "_fields")
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -177,6 +205,38 @@ def _is_mapping(kind: Any) -> bool:
 
 def _is_class(kind: Any) -> bool:
     return attrs.has(_origin(kind)) or dataclasses.is_dataclass(_origin(kind))
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value without remembered digits: what nobody described leaves as Python's own types."""
+    if isinstance(value, Number):
+        return float(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in cast("dict[Any, Any]", value).items()}
+    return value
+
+
+def _plain_union(kind: Any) -> Hook:
+    """One of several kinds of JSON values, told apart by type: ``true`` is no int; a whole number may be a float."""
+    kinds = get_args(kind)
+    expected = " or ".join("a whole number" if each is int else _JSON_NAMES[each] for each in kinds)
+
+    def convert(value: Any, _: object) -> object:
+        found: Any = type(value)
+        for each in (bool, int, float, str):
+            if isinstance(value, each):
+                found = each
+                break
+        if found is int and int not in kinds:
+            found = float
+        if found in kinds:
+            return _float(value, float) if found is float else value
+        message = f"expected {expected}, got {name_of(value)}"
+        raise MismatchError(message)
+
+    return convert
 
 
 def _choice(kind: Any) -> Hook:
@@ -222,6 +282,13 @@ def _list(converter: cattrs.Converter, kind: Any) -> Hook:
     return convert
 
 
+def _named_tuple(converter: cattrs.Converter, kind: Any) -> Hook:
+    hints = get_type_hints(kind)
+    fixed = tuple(hints.get(name, Any) for name in kind._fields)
+    listed = _list(converter, cast("Any", tuple)[fixed])
+    return lambda value, _: kind._make(listed(value, kind))
+
+
 def _mapping(converter: cattrs.Converter, kind: Any) -> Hook:
     args = get_args(kind) or (Any, Any)
 
@@ -263,6 +330,16 @@ def _class(converter: cattrs.Converter, kind: Any, *, forbid_extra_keys: bool) -
             return value
         _check_mapping(value)
         return inner(value, target)  # type: ignore[arg-type]  # checked above
+
+    return convert
+
+
+def _typed_dict(converter: cattrs.Converter, kind: Any) -> Hook:
+    inner: Hook = cast("Any", typeddicts).make_dict_structure_fn(kind, converter)
+
+    def convert(value: object, target: Any) -> object:
+        _check_mapping(value)
+        return inner(value, target)
 
     return convert
 

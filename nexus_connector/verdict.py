@@ -187,4 +187,4 @@ def is_retry_safe(safety: Safety, outcome: Outcome) -> bool:
     >>> is_retry_safe("unsafe", Outcome.REFUSED), is_retry_safe("unsafe", Outcome.UNKNOWN)
     (True, False)
     """
-    return outcome in {Outcome.NOT_SENT, Outcome.REFUSED} or (outcome is Outcome.UNKNOWN and safety in REPEATABLE)
+    return outcome in {Outcome.NOT_SENT, Outcome.REFUSED} or safety in REPEATABLE

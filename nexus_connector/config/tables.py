@@ -113,7 +113,8 @@ def _check_plugin(name: str, plugins: Collection[str], path: str, keys: Collecti
     if name in plugins:
         return
     guess = nearest(name, [*keys, *plugins])
-    remedy = guess.strip() or f'If it belongs to a plugin: pip install "nexus-connector-{name.replace("_", "-")}".'
+    install = f'If it belongs to a plugin: pip install "nexus-connector-{name.replace("_", "-")}".'
+    remedy = f"{guess.strip()} {install}".strip()
     known = f" Keys of a service: {', '.join(keys)}." if keys else ""
     raise ConfigurationError(
         f"{path}: no plugin {name!r} takes part here, and it is no key of the core.", hint=remedy + known

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Coroutine
+from traceback import walk_tb
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
@@ -44,13 +46,32 @@ def _step(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # the value of a coroutine is its T
-    misuse = PluginError(f"{_culprit(coroutine)} waited on something else than call.io.", hint=_HINT)
+    error = misuse(coroutine)
     try:
-        coroutine.throw(misuse)
+        coroutine.throw(error)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
-    coroutine.close()  # it swallowed the error and waits again
-    raise misuse
+    with contextlib.suppress(Exception):  # it may answer even its end with an error
+        coroutine.close()  # it swallowed the error and waits again
+    raise error
+
+
+def misuse(coroutine: Coroutine[Any, Any, object]) -> PluginError:
+    """Return the error for a coroutine that is suspended by something else than ``call.io``."""
+    return _misuse(_culprit(coroutine))
+
+
+def misuse_of(error: Exception) -> PluginError | None:
+    """Return the same error for code that asked for a running event loop where there is none; ``None``: it did not."""
+    if not (isinstance(error, RuntimeError) and str(error).startswith("no running event loop")):
+        return None
+    places = list(walk_tb(error.__traceback__))
+    frame, line = ([place for place in places if _is_foreign(place[0])] or places)[-1]
+    return _misuse(_place(frame, frame.f_code, line))
+
+
+def _misuse(culprit: str) -> PluginError:
+    return PluginError(f"{culprit} waited on something else than call.io.", hint=_HINT)
 
 
 def _culprit(coroutine: Coroutine[Any, Any, object]) -> str:
@@ -69,7 +90,10 @@ def _culprit(coroutine: Coroutine[Any, Any, object]) -> str:
         )
     chosen = [frame for frame in frames if _is_foreign(frame[0])] or frames
     frame, code = chosen[-1]
-    line = frame.f_lineno if frame is not None else code.co_firstlineno
+    return _place(frame, code, frame.f_lineno if frame is not None else code.co_firstlineno)
+
+
+def _place(frame: FrameType | None, code: CodeType, line: int) -> str:
     plugin = frame.f_globals.get("__name__", "?").partition(".")[0] if frame is not None else "?"
     return f"{code.co_qualname} of {plugin} ({code.co_filename}:{line})"
 

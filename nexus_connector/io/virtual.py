@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from .drive import misuse
+
 if TYPE_CHECKING:
     from ..call import Call
     from ..message import Request
@@ -92,29 +94,47 @@ class VirtualIo:
         results: dict[int, T | Exception] = {}
         waiting = deque(enumerate(tasks))
         due: list[tuple[float, int, Coroutine[Any, Any, T]]] = []
-        while waiting or due:
-            while waiting and len(due) < max(1, limit):
-                index, task = waiting.popleft()
-                heapq.heappush(due, (self.elapsed_seconds, index, cast("Coroutine[Any, Any, T]", task())))
-            at, index, coroutine = heapq.heappop(due)
-            self.elapsed_seconds = max(self.elapsed_seconds, at)
-            self._stepping += 1
-            try:
-                heapq.heappush(due, (coroutine.send(None), index, coroutine))
-            except StopIteration as stop:
-                results[index] = stop.value
-            except Exception as error:
-                results[index] = error
-            finally:
-                self._stepping -= 1
+        try:
+            while waiting or due:
+                while waiting and len(due) < max(1, limit):
+                    index, task = waiting.popleft()
+                    heapq.heappush(due, (self.elapsed_seconds, index, cast("Coroutine[Any, Any, T]", task())))
+                if due[0][0] > self.elapsed_seconds and self._stepping:
+                    await _Until(due[0][0])  # a gather inside a gathered task: its siblings may be due before
+                at, index, coroutine = heapq.heappop(due)
+                self.elapsed_seconds = max(self.elapsed_seconds, at)
+                self._stepping += 1
+                try:
+                    heapq.heappush(due, (_next_step(coroutine), index, coroutine))
+                except StopIteration as stop:
+                    results[index] = stop.value
+                except Exception as error:
+                    results[index] = error
+                finally:
+                    self._stepping -= 1
+        finally:
+            for _, _, coroutine in due:  # cancelled: what has begun ends here, not when it is collected
+                coroutine.close()
         return [results[index] for index in range(len(tasks))]
+
+
+def _next_step(coroutine: Coroutine[Any, Any, object]) -> float:
+    """Let a task run until it waits; returns until when."""
+    at = coroutine.send(None)
+    if not isinstance(at, float):
+        at = coroutine.throw(misuse(coroutine))  # it waits on something else: as under the sync face
+    if isinstance(at, float):
+        return at
+    error = misuse(coroutine)
+    coroutine.close()
+    raise error
 
 
 class _Until:
     """Suspends a gathered task until a moment of virtual time."""
 
     def __init__(self, at: float) -> None:
-        self._at = at
+        self._at = float(at)
 
     def __await__(self) -> Generator[float, None, None]:
         yield self._at

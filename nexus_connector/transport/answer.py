@@ -14,6 +14,7 @@ from ..headers import Headers
 from . import SendError
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable
 
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
@@ -31,6 +32,7 @@ class Answer(http.client.HTTPResponse):
         reusable: Whether another request may follow on the same connection.
     """
 
+    fp = cast("io.BufferedReader", None)  # closing one that was interrupted while it was made looks for it
     limit: int = sys.maxsize
     reusable: bool = True
     _taken: int = 0

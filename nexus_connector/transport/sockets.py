@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import weakref
 
 from ..errors import ConnectorClosedError
 
@@ -20,7 +21,8 @@ class Sockets:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # re-entered when a collection inside the lock finalises a connection
-        self._open: set[socket.socket] = set()
+        # Weak: one that an interrupt lost is not kept open here.
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.closed = False
 
     def check(self) -> None:
@@ -56,6 +58,11 @@ class Sockets:
         with self._lock:
             self.closed = True
             for sock in list(self._open):
-                with contextlib.suppress(OSError):
-                    # socket.socket's own: SSLSocket.shutdown would drop the TLS state under the thread that reads.
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                shut(sock)
+
+
+def shut(sock: socket.socket) -> None:
+    """Shut a socket down in both directions; what waits on it wakes, and reads the end."""
+    with contextlib.suppress(OSError):
+        # socket.socket's own: SSLSocket.shutdown would drop the TLS state under the thread that reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

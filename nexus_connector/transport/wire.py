@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-import socket
 import ssl
 import time
 from typing import TYPE_CHECKING
 
+from .sockets import shut
+
 if TYPE_CHECKING:
+    import socket
+
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from .sockets import Sockets
@@ -164,12 +167,12 @@ class Wire:
 
     def shut(self) -> None:
         """Shut the connection down in both directions; the socket stays open for the thread that reads."""
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # an SSLSocket's own would drop its TLS state
+        shut(self.sock)
 
     def end(self) -> None:
         """Close the socket; again is harmless."""
         self._sockets.end(self.sock)
 
     def __del__(self) -> None:
-        self.end()
+        with contextlib.suppress(AttributeError):  # an interrupt may come before there is anything to end
+            self.end()

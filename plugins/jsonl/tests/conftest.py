@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 import attrs
 import pytest
 
-from nexus_connector.records import IntegrationLog, IntegrationStatus
-from nexus_connector.verdict import Outcome
+from nexus_connector import IntegrationLog, IntegrationStatus, Outcome
 
 MakeRecord: TypeAlias = Callable[..., IntegrationLog]
 RunPython: TypeAlias = Callable[..., str]
@@ -65,8 +64,7 @@ def run_python(tmp_path: Path) -> RunPython:
 PRELUDE = """
 import atexit, errno, json, os, signal, sys
 from datetime import UTC, datetime, timedelta
-from nexus_connector.records import IntegrationLog, IntegrationStatus
-from nexus_connector.verdict import Outcome
+from nexus_connector import IntegrationLog, IntegrationStatus, Outcome
 from nexus_connector_jsonl import JsonlOptions, plugin
 
 directory = sys.argv[1]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nexus_connector import IntegrationLog
 from nexus_connector.config.reading import read
 from nexus_connector.errors import ConfigurationError
 from nexus_connector.plugins import new_registry, register
-from nexus_connector.records import IntegrationLog
 from nexus_connector_jsonl import JsonlOptions, plugin
 from nexus_connector_jsonl._lines import encode
 

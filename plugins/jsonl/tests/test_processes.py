@@ -36,6 +36,7 @@ kept.store_log([record("parent")])
 
     written = [[json.loads(line)["id"] for line in file.read_bytes().splitlines()] for file in directory.iterdir()]
     assert sorted(written) == [["child", "child"], ["parent", "parent"]]
+    assert all(file.name.count(".") == 1 for file in directory.iterdir()), "each counts its files from one"
 
 
 @posix_only

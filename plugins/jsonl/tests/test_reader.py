@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nexus_connector.records import IntegrationLog
+from nexus_connector import IntegrationLog
 from nexus_connector_jsonl import read_records
 from nexus_connector_jsonl._lines import encode
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nexus_connector.records import IntegrationLog
+from nexus_connector import IntegrationLog
 from nexus_connector_jsonl import JsonlOptions, plugin, read_records
 from nexus_connector_jsonl import _files as files
 from nexus_connector_jsonl._plugin import JsonlSink
@@ -221,6 +221,23 @@ def test_trouble_with_other_files_costs_no_batch(
     assert f"{OLD}.jsonl was left as it is" in caplog.text or sys.platform == "win32"
 
 
+def test_files_of_other_users_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_record: MakeRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that this user may not open is nobody's concern: no batch fails, and nothing is logged."""
+    (tmp_path / f"{OLD}.jsonl").write_bytes(b"torn")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        sink(tmp_path, keep_files=1).store_log([make_record("one")])
+
+    assert caplog.text == ""
+    assert ids(tmp_path) == ["one"]
+
+
 def test_a_directory_that_cannot_be_listed_costs_no_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_record: MakeRecord, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +288,20 @@ def test_a_full_disk_leaves_whole_lines(
     assert found == ["before", *["lost-1", "lost-2", "lost-3"][: len(found) - 2], "after"]
     assert reader.torn == 0
     assert file.read_bytes().endswith(b"}\n")
+
+
+def test_a_file_that_is_still_empty_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_record: MakeRecord
+) -> None:
+    """A full disk does not leave an empty file for each batch that it refused, however large the batches are."""
+    kept = sink(tmp_path, max_file_bytes=4096)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", disk_full_after(0))
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                kept.store_log([make_record(error_message="x" * 5000)])
+
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_what_cannot_be_cut_is_not_continued(

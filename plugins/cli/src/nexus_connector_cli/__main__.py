@@ -1,5 +1,5 @@
 """``python -m nexus_connector_cli``: the same as ``nexus``."""
 
-from ._group import main
+from . import main
 
 main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import IO, Any
+from typing import IO, Any, ClassVar, Final
 
 import click
 from rich.text import Text
@@ -13,12 +13,11 @@ from nexus_connector.redaction import DEFAULT_REDACTOR, Redactor
 
 from ._output import Output, clean
 
-FAILED = 1
-MISUSED = 2
+FAILED: Final = 1
 
 
 class Failure(click.ClickException):
-    """An error of the connector, told without traceback: what happened, and what to do next.
+    """A call that failed, told without traceback: what happened, and what to do next.
 
     Args:
         error: The error.
@@ -29,9 +28,8 @@ class Failure(click.ClickException):
         super().__init__(clean(str(error)))
         self.error = error
         self.debug = debug
-        self.exit_code = exit_code_of(error)
 
-    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002  # errors have one place
+    def show(self, file: IO[Any] | None = None) -> None:
         """Write the error to standard error."""
         err = Output().err
         if self.debug:
@@ -39,13 +37,27 @@ class Failure(click.ClickException):
         err.print(Text.assemble(("Error: ", "bad"), self.format_message()), soft_wrap=not err.is_terminal)
 
 
-def exit_code_of(error: ConnectorError) -> int:
-    """Return 2 for what is wrong before any call is made, 1 for a call that failed."""
-    is_setup = isinstance(error, ConfigurationError) or (isinstance(error, PluginError) and error.call_id is None)
-    return MISUSED if is_setup else FAILED
+class Misuse(Failure):
+    """A configuration or plugin that cannot be used: no call was made."""
+
+    exit_code: ClassVar[int] = 2
+
+
+def failure_of(error: ConnectorError, *, debug: bool) -> Failure:
+    """Return how an error ends the command line."""
+    return (Misuse if is_misuse(error) else Failure)(error, debug=debug)
+
+
+def is_misuse(error: ConnectorError) -> bool:
+    """Say whether an error is about what is wrong before any call is made."""
+    return isinstance(error, ConfigurationError) or (isinstance(error, PluginError) and error.call_id is None)
+
+
+def redactor_of(error: ConnectorError) -> Redactor:
+    """Return the redactor of the call that an error ended; it knows the secrets of that call."""
+    return error.__dict__.get("_redactor") or DEFAULT_REDACTOR
 
 
 def _traceback(error: ConnectorError) -> str:
     """Return the traceback, redacted line by line: causes are foreign errors that nobody has redacted yet."""
-    redactor: Redactor = error.__dict__.get("_redactor") or DEFAULT_REDACTOR
-    return clean("".join(map(redactor.text, traceback.format_exception(error))))
+    return clean("".join(map(redactor_of(error).text, traceback.format_exception(error))))

@@ -10,15 +10,15 @@ from typing import Any
 import click
 
 from nexus_connector.errors import ConnectorError, PluginError
-from nexus_connector.hooks import compile_hooks
+from nexus_connector.hooks import Hook, compile_hooks
 
 from ._call import call
 from ._demo.command import demo
 from ._doctor import doctor
 from ._explain import explain
-from ._failure import Failure
+from ._failure import failure_of
 from ._installed import plugins
-from ._invocation import invocation_of, with_json, with_source
+from ._invocation import invocation_of, with_source
 from ._schema import schema
 
 OWN = (demo, explain, plugins, doctor, schema, call)
@@ -75,14 +75,23 @@ class NexusGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ConnectorError as error:
-            raise Failure(error, debug=invocation_of(ctx).debug) from error
+            raise failure_of(error, debug=invocation_of(ctx).debug) from error
 
     def _fetch(self, ctx: click.Context) -> None:
         if not self._fetched:
             self._fetched = True
             registry = invocation_of(ctx).connector_or_empty().runtime.registry
             for hook in reversed(compile_hooks(registry, "cli_commands")):
-                hook.function(self)
+                self._add_those_of(hook)
+
+    def _add_those_of(self, hook: Hook) -> None:
+        try:
+            hook.function(self)
+        except ConnectorError:
+            raise
+        except Exception as error:
+            message = f"{hook.plugin}.{hook.name} raised {type(error).__name__}."
+            raise PluginError(message, hint="--debug shows where; mend the plugin or remove it.") from error
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -109,5 +118,5 @@ def new_group() -> NexusGroup:
 
 
 def main() -> None:
-    """Run ``nexus``."""
+    """Run ``nexus`` and end the process."""
     new_group()(prog_name="nexus")

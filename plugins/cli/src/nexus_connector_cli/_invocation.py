@@ -6,8 +6,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 import click
@@ -18,6 +19,8 @@ from nexus_connector.errors import ConfigurationError, ConnectorError
 from ._output import Output
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _DEFAULT_FILE = "connector.toml"
 
@@ -121,7 +124,7 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any
     return value
 
 
-def _keep_json(context: click.Context, parameter: click.Parameter, value: bool) -> bool:  # noqa: ARG001  # click's own signature
+def _keep_json(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
     invocation_of(context).output.as_json = value
     return value
 
@@ -171,5 +174,11 @@ def with_json(function: F) -> F:
     return decorate(function)
 
 
-pass_invocation: Callable[[F], F] = click.make_pass_decorator(Invocation, ensure=True)
-"""Gives a command the invocation as first argument."""
+def pass_invocation(function: Callable[Concatenate[Invocation, P], R]) -> Callable[P, R]:
+    """Give a command the invocation as first argument."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(invocation_of(click.get_current_context()), *args, **kwargs)
+
+    return run

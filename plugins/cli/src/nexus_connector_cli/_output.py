@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sys
-from typing import Final
+from typing import Any, Final, TextIO, cast
 
 import attrs
 from rich.console import Console, RenderableType
@@ -24,6 +26,7 @@ _THEME: Final = Theme(
     }
 )
 _PIPE_WIDTH: Final = 160
+_BLANKS: Final = re.compile(r"[ ]+\n")
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
@@ -50,8 +53,9 @@ class Output:
 
     def write(self, text: str) -> None:
         """Write text to standard output as it is, but for what would steer a terminal."""
-        self.out.file.write((clean(text) if self.out.is_terminal else text).rstrip("\n") + "\n")
-        self.out.file.flush()
+        stream = getattr(self.out.file, "stream", self.out.file)
+        stream.write((clean(text) if self.out.is_terminal else text).rstrip("\n") + "\n")
+        stream.flush()
 
     def note(self, text: str) -> None:
         """Write a remark to standard error."""
@@ -83,10 +87,31 @@ def milliseconds(value: float) -> str:
     return f"{value / 1000:.2f} s" if value < 10_000 else f"{value / 1000:.1f} s"
 
 
+def silent_console() -> Console:
+    """Return a console that shows nothing, for what is only told to people."""
+    return Console(file=io.StringIO(), theme=_THEME, quiet=True)
+
+
 def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
+    stream: TextIO = sys.stderr if stderr else sys.stdout
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")  # a terminal without UTF-8 shows a question mark instead of a traceback
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(file=stream, theme=_THEME, width=width, highlight=False, emoji=False, markup=False)
+    if stream.isatty():
+        return Console(file=stream, theme=_THEME, highlight=False, emoji=False, markup=False)
+    width = None if "COLUMNS" in os.environ else _PIPE_WIDTH
+    file = cast("TextIO", _Trimmed(stream))
+    return Console(file=file, theme=_THEME, width=width, highlight=False, emoji=False, markup=False)
+
+
+class _Trimmed:
+    """A stream without blanks at the ends of lines: tables have them, and files and pipes do not want them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        return self.stream.write(_BLANKS.sub("\n", text))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
-import click
 
 from nexus_connector.hooks import hookimpl
 from nexus_connector.plugins import Plugin
+
+if TYPE_CHECKING:
+    import click
 
 
 @attrs.frozen(kw_only=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from nexus_connector.records import IntegrationLog
+from nexus_connector import IntegrationLog
 
 
 def _foreign(value: object) -> str:

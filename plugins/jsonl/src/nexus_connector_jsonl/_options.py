@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from attrs import validators
 
-from nexus_connector.config.model import at_least, option
+from nexus_connector import option
 
 
 @attrs.frozen(kw_only=True)
@@ -22,12 +22,12 @@ class JsonlOptions:
     max_file_bytes: int = option(
         64 * 1024 * 1024,
         "Size beyond which a file does not grow; the next one is begun.",
-        validator=at_least(4096),
+        validator=validators.ge(4096),
         unit="bytes",
     )
     keep_files: int | None = option(
         None,
         "Finished files that stay in the directory; the oldest beyond them are deleted. Default: all stay.",
-        validator=validators.optional(at_least(1)),
+        validator=validators.optional(validators.ge(1)),
     )
     fsync: bool = option(False, "Whether every batch is forced to the disk before the next one is taken.")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nexus_connector.hooks import hookimpl
-from nexus_connector.plugins import Plugin
-from nexus_connector.records import IntegrationLog
+from nexus_connector import IntegrationLog, Plugin, hookimpl
 
 from ._lines import encode
 from ._options import JsonlOptions

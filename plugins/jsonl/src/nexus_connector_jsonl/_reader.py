@@ -48,21 +48,21 @@ class Reader(Iterator[Record]):
             yield record
 
     def _merged(self) -> Iterator[Record]:
-        """Merge by the latest moment that each file has come to; a file is opened when its first moment is reached."""
+        """Merge by the moment of each file's next record; a file is opened when that of its first is reached."""
         heap: list[tuple[datetime, int, Record | None, Iterator[_Found]]] = [
             (_first_moment(path), index, None, self._wanted(path))
             for index, path in enumerate(record_files(self._directory))
         ]
         heapq.heapify(heap)
         while heap:
-            latest, index, record, stream = heap[0]
+            _, index, record, stream = heap[0]
             if record is not None:
                 yield record
             found = next(stream, None)
             if found is None:
                 heapq.heappop(heap)
             else:
-                heapq.heapreplace(heap, (max(latest, found[0]), index, found[1], stream))
+                heapq.heapreplace(heap, (found[0], index, found[1], stream))
 
     def _wanted(self, path: Path) -> Iterator[_Found]:
         for line in _lines(path):

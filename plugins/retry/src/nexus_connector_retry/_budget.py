@@ -57,23 +57,24 @@ class Budget:
 
     def deposit(self, now: float) -> Budget:
         """Return the budget after the first attempt of a call has begun."""
-        return self._with(now, self.ratio)
+        at, tokens, advance = self._filled(now)
+        return Budget(self.ratio, self.floor_per_second, at, min(self.most, tokens + self.ratio), advance)
 
     def can_withdraw(self, now: float) -> bool:
         """Say whether a retry could be made now."""
-        return self._with(now, 0.0).tokens >= 1.0 - _ROUNDING
+        return self._filled(now)[1] >= 1.0 - _ROUNDING
 
     def withdraw(self, now: float) -> tuple[Budget, bool]:
         """Return the budget after asking for one retry, and whether it may be made."""
-        filled = self._with(now, 0.0)
-        if filled.tokens < 1.0 - _ROUNDING:
-            return filled, False
-        return attrs.evolve(filled, tokens=max(0.0, filled.tokens - 1.0)), True
+        at, tokens, advance = self._filled(now)
+        granted = tokens >= 1.0 - _ROUNDING
+        left = max(0.0, tokens - 1.0) if granted else tokens
+        return Budget(self.ratio, self.floor_per_second, at, left, advance), granted
 
-    def _with(self, now: float, tokens: float) -> Budget:
+    def _filled(self, now: float) -> tuple[float, float, float]:
+        """Return `at`, `tokens` and `advance` with the floor of the time since."""
         # Threads read the clock before they take the lock: an older time must not let seconds count twice.
         at = max(self.at, now)
         gained = (at - self.at) * self.floor_per_second
         repaid = min(self.advance, gained)
-        total = min(self.most, self.tokens + gained - repaid + tokens)
-        return Budget(self.ratio, self.floor_per_second, at, total, self.advance - repaid)
+        return at, min(self.most, self.tokens + gained - repaid), self.advance - repaid

@@ -1,0 +1,195 @@
+"""Retry-After: what each value means, and that nothing is sent before it has passed."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_connector import Connector, Outcome
+from nexus_connector.errors import RateLimitExceededError, VendorError
+from nexus_connector.io.virtual import EPOCH
+from nexus_connector.retry_after import MAX_SECONDS, parse_retry_after
+from nexus_connector.testing import fake
+from nexus_connector.testing.emulator import Answer, VendorEmulator
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+
+SECONDS: dict[str, tuple[str, float]] = {
+    "seconds": ("120", 120.0),
+    "zero": ("0", 0.0),
+    "leading_zeros": ("007", 7.0),
+    "spaces_around": (" \t7 ", 7.0),
+    "float": ("1.5", 1.5),
+    "long_float": ("1.123456789", 1.123456789),
+    "a_second_over_a_year": (str(int(MAX_SECONDS) + 1), MAX_SECONDS),
+    "twenty_digits": ("9" * 20, MAX_SECONDS),
+    "four_hundred_digits": ("9" * 400, MAX_SECONDS),
+    "two_values": ("5, 7", 7.0),
+    "two_values_longest_first": ("7,5", 7.0),
+    "list_with_junk": ("120, abc", 120.0),
+    "list_of_floats": ("1.5, 2.5", 2.5),
+    "list_with_a_gap": ("5,,", 5.0),
+    "seconds_and_date": ("5, Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
+    "two_dates": ("Thu, 01 Jan 2026 00:01:00 GMT, Thu, 01 Jan 2026 00:02:00 GMT", 120.0),
+    "rfc_850_and_seconds": ("Thursday, 01-Jan-26 00:01:00 GMT,5", 60.0),
+    "imf_date": ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
+    "rfc_850_date": ("Thursday, 01-Jan-26 00:01:00 GMT", 60.0),
+    "asctime_date": ("Thu Jan  1 00:01:00 2026", 60.0),
+    "asctime_two_digit_day": ("Sat Jan 10 00:00:00 2026", 9 * 86_400.0),
+    "wrong_weekday": ("Mon, 01 Jan 2026 00:01:00 GMT", 60.0),
+    "now": ("Thu, 01 Jan 2026 00:00:00 GMT", 0.0),
+    "past": ("Wed, 31 Dec 2025 23:59:59 GMT", 0.0),
+    "long_past": ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+    "two_digit_year_past": ("Sunday, 06-Nov-94 08:49:37 GMT", 0.0),
+    "two_digit_year_within_50_years": ("Wednesday, 01-Jan-75 00:00:00 GMT", MAX_SECONDS),
+    "year_9999": ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_SECONDS),
+    "leap_second": ("Thu, 01 Jan 2026 00:00:60 GMT", 60.0),
+}
+
+UNREADABLE: dict[str, str] = {
+    "empty": "",
+    "spaces": "   ",
+    "comma": ",",
+    "negative": "-5",
+    "negative_zero": "-0",
+    "plus": "+5",
+    "exponent": "1e3",
+    "hex": "0x10",
+    "nan": "NaN",
+    "inf": "inf",
+    "infinity": "Infinity",
+    "arabic_digits": "١٢",
+    "full_width_digit": "５",
+    "superscript": "²",
+    "underscore": "1_000",
+    "inner_space": "1 000",
+    "point_only": "5.",
+    "no_integer_part": ".5",
+    "quoted": '"5"',
+    "unit": "5s",
+    "word": "soon",
+    "semicolon": "5; 7",
+    "no_break_space": "5\xa0",
+    "line_break": "5\n",
+    "year_10000": "Sat, 01 Jan 10000 00:00:00 GMT",
+    "year_0": "Sat, 01 Jan 0000 00:00:00 GMT",
+    "bad_month": "Thu, 01 Foo 2026 00:01:00 GMT",
+    "bad_day": "Tue, 31 Feb 2026 00:01:00 GMT",
+    "bad_hour": "Thu, 01 Jan 2026 24:01:00 GMT",
+    "bad_minute": "Thu, 01 Jan 2026 00:60:00 GMT",
+    "bad_second": "Thu, 01 Jan 2026 00:00:61 GMT",
+    "clock_of_other_widths": "Thu, 01 Jan 2026 0:001:00 GMT",
+    "lower_case": "thu, 01 jan 2026 00:01:00 gmt",
+    "upper_case": "THU, 01 JAN 2026 00:01:00 GMT",
+    "trailing_junk": "Thu, 01 Jan 2026 00:01:00 GMT+1",
+    "missing_gmt": "Thu, 01 Jan 2026 00:01:00",
+    "other_zone": "Thu, 01 Jan 2026 00:01:00 CET",
+    "offset": "Thu, 01 Jan 2026 00:01:00 +0000",
+    "iso_date": "2026-01-01T00:01:00Z",
+    "one_digit_day": "Thu, 1 Jan 2026 00:01:00 GMT",
+}
+
+
+@pytest.mark.parametrize(("value", "seconds"), SECONDS.values(), ids=SECONDS)
+def test_a_readable_value(value: str, seconds: float) -> None:
+    """Seconds, the three date forms of RFC 9110 and repeated headers are read; never negative, at most a year."""
+    assert parse_retry_after(value, now=NOW) == seconds
+
+
+@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_unreadable_value(value: str) -> None:
+    """Whatever RFC 9110 does not allow says nothing, instead of something near it."""
+    assert parse_retry_after(value, now=NOW) is None
+
+
+@given(st.text() | st.from_regex(r"[0-9 ,.:A-Za-z+-]{0,60}"), st.floats(0, 4e9))
+def test_any_text_is_a_finite_wait_or_nothing(value: str, now: float) -> None:
+    """No header makes the parser raise, or say a wait that cannot be waited."""
+    seconds = parse_retry_after(value, now=now)
+    assert seconds is None or (math.isfinite(seconds) and 0 <= seconds <= MAX_SECONDS)
+
+
+@given(st.datetimes(datetime(2026, 1, 1), datetime(2050, 1, 1)), st.integers(0, 10_000_000))  # noqa: DTZ001  # hypothesis asks for naive bounds
+def test_a_date_is_never_shortened(naive: datetime, seconds: int) -> None:
+    """All three forms of one date mean the same moment, to the second."""
+    then = naive.replace(microsecond=0, tzinfo=UTC)
+    forms = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+    waits = {parse_retry_after(then.strftime(form), now=then.timestamp() - seconds) for form in forms}
+    assert waits == {float(seconds)}
+
+
+def retrying(url: str = "https://vendor.example", **options: object) -> Connector:
+    """Build a connector with retries whose own delays are short."""
+    retry = {"base_delay_seconds": 0.001, "budget_floor_per_second": 1000.0}
+    service = {"base_url": url, "retry": retry, **options}
+    return Connector.from_config({"services": {"vendor": service}, "plugins": {"only": ["retry"]}})
+
+
+def in_seconds(seconds: float) -> str:
+    """Write the virtual moment so many seconds after the beginning as a date."""
+    return datetime.fromtimestamp(EPOCH.timestamp() + seconds, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("value", "seconds"), [("3", 3.0), (in_seconds(4), 4.0), ("2, 4", 4.0), ("1.5", 1.5)], ids=str)
+def test_nothing_is_sent_before_it_has_passed(method: str, status: int, value: str, seconds: float) -> None:
+    """In virtual time: the retry waits as long as the vendor asked for, however short its own backoff is."""
+    times: list[float] = []
+    with retrying() as connector, fake(connector) as vendors:
+
+        def answer(_: object) -> object:
+            times.append(vendors.clock.elapsed_seconds)
+            return (status, None, {"Retry-After": value}) if len(times) == 1 else 200
+
+        vendors.answer("", answer)
+        call: Any = getattr(connector.service("vendor"), method)
+        assert call("/thing").attempts == 2
+        assert times[1] - times[0] >= seconds
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_jitter_never_shortens_it(seed: int) -> None:
+    """Whatever the dice say, the wait is at least the vendor's."""
+    with retrying() as connector, fake(connector, seed=seed) as vendors:
+        vendors.answer("", (429, None, {"Retry-After": "2"}), 200)
+        connector.service("vendor").get("/thing")
+        assert vendors.clock.elapsed_seconds >= 2.0
+
+
+def test_nothing_arrives_before_it_has_passed() -> None:
+    """The same on a real wire: the vendor sees the second request no earlier than it asked for."""
+    with VendorEmulator() as vendor, retrying(vendor.url) as connector:
+        vendor.on("/thing", Answer(503, headers={"Retry-After": "1"}), Answer(json={}))
+        connector.service("vendor").post("/thing")
+        first, second = vendor.arrivals
+        assert second.at - first.at >= 1.0
+
+
+@pytest.mark.parametrize(("limit", "attempts"), [(5, 4), (2, 1)])
+def test_long_waits_are_the_callers(limit: float, attempts: int) -> None:
+    """A wait over `max_inline_wait_seconds` is not made inside the call, it comes with the error."""
+    config = {"max_inline_wait_seconds": limit, "services": {"vendor": {"base_url": "https://vendor.example"}}}
+    with Connector.from_config(config) as connector, fake(connector) as vendors:
+        vendors.answer("", (429, None, {"Retry-After": "3"}))
+        with pytest.raises(RateLimitExceededError) as caught:
+            connector.service("vendor").get("/thing")
+        assert (caught.value.attempts, caught.value.retry_after) == (attempts, 3.0)
+
+
+@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_unreadable_value_is_still_a_refusal(status: int, value: str) -> None:
+    """The header alone says that it was refused; a value that says no time leaves our own backoff, and no exception."""
+    with retrying() as connector, fake(connector) as vendors:
+        vendors.answer("", (status, None, {"Retry-After": value}))
+        with pytest.raises(VendorError) as caught:
+            connector.service("vendor").post("/thing")
+        error = caught.value
+        assert (error.outcome, error.attempts) == (Outcome.REFUSED, 4)
+        assert error.retry_after is None
