@@ -158,10 +158,14 @@ async def _bulk(target: Target, io: Io, bulk: Bulk[R], options: CallOptions, dea
     items: list[ItemOutcome[R]] = []
     for size, outcome in zip(bulk.sizes, await io.gather(tasks, bulk.concurrency), strict=True):
         if not isinstance(outcome, Exception):
-            items.extend(outcome)
+            items.extend([_redacted(target, item) for item in outcome])
         elif isinstance(outcome, ConnectorError):
             failed: ItemOutcome[R] = ItemOutcome(outcome=outcome.outcome, error=str(outcome))
             items.extend([failed] * size)
         else:
             raise outcome
     return BulkResult(items=items)
+
+
+def _redacted(target: Target, item: ItemOutcome[R]) -> ItemOutcome[R]:
+    return item if item.error is None else attrs.evolve(item, error=target.redactor.text(item.error))

@@ -165,13 +165,13 @@ class CallOptions:
     extra: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict[str, Mapping[str, object]])
 
     def named(self, call_id: str) -> CallOptions:
-        """Return a copy with the id of the call."""
+        """Return a copy with the id of the call, which is its reference at the vendor unless another was given."""
         return CallOptions(
             idempotency_key=self.idempotency_key,
             tenant_id=self.tenant_id,
             timeout_seconds=self.timeout_seconds,
             call_id=call_id,
-            reference=self.reference,
+            reference=self.reference or call_id,
             extra=self.extra,
         )
 

@@ -131,14 +131,15 @@ class Runtime:
         active: dict[str, Plugin[Any]] = {}
         for name, plugin in sorted(self.plugins.items(), reverse=True):
             options = self.tables.read(name, plugin.config)
-            used = options is not None or any(name in overrides for overrides in self.tables.overrides.values())
-            if not used:
+            overridden = [service for service, tables in self.tables.overrides.items() if name in tables]
+            for service in overridden:
+                self.tables.read(name, plugin.config, service)
+            if options is None and not overridden:
                 continue
-            for service, overrides in self.tables.overrides.items():
-                if name in overrides:
-                    self.tables.read(name, plugin.config, service)
             self.options[name] = options
             active[name] = plugin
+            if self.waiting(name) is not None and not overridden:
+                continue  # it has nothing to do: as a sink it would only make every call build records for nobody
             register(self.registry, plugin.factory(options if options is not None else plugin.config()), name)
         check_needs(active)
         names: list[str] = []

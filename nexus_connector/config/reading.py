@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -159,10 +160,18 @@ def _problem(where: str, problem: BaseException, kind: type) -> ConfigurationErr
         hint = f"{nearest(name, names).strip()} Known keys: {', '.join(names)}.".strip()
         return ConfigurationError(f"{where}.{name}: there is no such key.", hint=hint)
     if isinstance(problem, ValueError) and not isinstance(problem, MismatchError):
-        return ConfigurationError(f"{where}: {problem.args[0] if problem.args else 'out of range'}.", hint=_HINT)
+        return _out_of_range(where, problem)
     if isinstance(problem, TypeError) and "required" in str(problem):
         return ConfigurationError(f"{where}: a key is missing.", hint=_HINT)
     return ConfigurationError(f"{where}: {describe_form(problem)}.", hint=_HINT)
+
+
+def _out_of_range(where: str, problem: ValueError) -> ConfigurationError:
+    """Take the option's name and its bound out of what attrs says, and leave the value: it may stand for a secret."""
+    text = str(problem.args[0]) if problem.args else "is out of range"
+    match = re.match(r"'(\w+)' (must [^:]*)", text)
+    place, bound = (f"{where}.{match[1]}", match[2]) if match is not None else (where, text)
+    return ConfigurationError(f"{place}: {bound}.", hint=_HINT)
 
 
 def check_keys(raw: Mapping[str, object], known: Iterable[str], path: str, what: str) -> None:

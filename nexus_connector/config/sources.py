@@ -127,7 +127,9 @@ def anchor_paths(raw: object, folder: Path) -> object:
     anchored: dict[str, object] = {}
     for key, value in raw.items():
         names_path = key in {"ca_file", "path"} or (key == "file" and _is_reference(raw))
-        anchored[key] = str(folder / value) if names_path and isinstance(value, str) else anchor_paths(value, folder)
+        anchored[key] = (
+            str(folder / value) if names_path and isinstance(value, str) and value else anchor_paths(value, folder)
+        )
     return anchored
 
 

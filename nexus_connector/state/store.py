@@ -58,7 +58,11 @@ class Store(Protocol):
         ...
 
     def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
-        """Keep `value` for `ttl_ms` milliseconds; returns whether it was written: with `if_absent`, only where none was."""
+        """Keep `value` for `ttl_ms` milliseconds.
+
+        Returns:
+            Whether it was written: with `if_absent` only if there was none.
+        """
         ...
 
     def delete(self, key: Key) -> None:

@@ -231,5 +231,3 @@ def fake(connector: Connector | AsyncConnector, *, seed: int = 0) -> Generator[F
     finally:
         runtime.exchange(before)
         process.close(0)
-
-

@@ -81,7 +81,7 @@ class Transport(Protocol):
 
         Args:
             request: Checked request.
-            deadline: When it must have ended, ``time.monotonic()`` seconds; with `stream`, when the headers must be here.
+            deadline: When it must have ended (`stream`: when the headers must be here), ``time.monotonic()`` seconds.
             abort: Lets another thread end this send at once.
             stream: Hand the body over unread.
 

@@ -67,6 +67,7 @@ def test_a_message_is_sent(email: Callable[..., Any], vendor: VendorEmulator) ->
     assert (arrival.headers["Accept"], arrival.headers["Content-Type"]) == ("application/json", "application/json")
     assert "Authorization" not in arrival.headers
     assert arrival.json() == {
+        "Metadata": {"nexus_reference": receipt.call.id},
         "From": "billing@example.com",
         "To": "Zoë <zoe@example.com>",
         "Subject": "Rechnung für 🙂",

@@ -70,6 +70,7 @@ def test_a_message_is_sent(email: Callable[..., Any], vendor: VendorEmulator) ->
             {"content": "YQ==", "filename": "a.txt", "type": "application/octet-stream", "disposition": "attachment"}
         ],
         "asm": {"group_id": 42},
+        "custom_args": {"nexus_reference": receipt.call.id},
     }
 
 

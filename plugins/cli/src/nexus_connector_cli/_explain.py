@@ -51,14 +51,15 @@ def call_timeline(connector: Connector, call_id: str) -> Timeline:
         ClickException: If none of this call are kept.
     """
     runtime = connector.runtime
+    waiting = [key for name in runtime.plugins if (key := runtime.waiting(name)) is not None]
+    hint = f"Not configured yet: {', '.join(waiting)}." if waiting else "nexus plugins shows what is installed."
     if not runtime.registry.hook.read_log.get_hookimpls():
-        message = "Nothing here keeps records that could be read again."
-        raise ConfigurationError(message, hint="Install a plugin that implements read_log; nexus plugins shows them.")
+        raise ConfigurationError("Nothing here keeps records that could be read again.", hint=hint)
     line = timeline_of(call_id, runtime.read_log(call_id) or (), runtime.redactor())
     if line is None:
-        waiting = [key for name in runtime.plugins if (key := runtime.waiting(name)) is not None]
-        hint = f"Not configured yet: {', '.join(waiting)}." if waiting else "Check the id, and where records are kept."
-        raise click.ClickException(f"There are no records of the call {call_id}. {hint}")
+        raise click.ClickException(
+            f"There are no records of the call {call_id}. Check the id, and where they are kept."
+        )
     return line
 
 

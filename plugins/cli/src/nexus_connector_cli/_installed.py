@@ -16,6 +16,7 @@ from rich.text import Text
 
 from nexus_connector import Connector
 from nexus_connector.plugins import vendor_entries
+from nexus_connector.redaction import DEFAULT_REDACTOR
 from nexus_connector.runtime import Runtime
 
 from ._invocation import Invocation, pass_invocation, with_json, with_source
@@ -144,7 +145,7 @@ def _vendor_row(runtime: Runtime, name: str, entry: EntryPoint) -> VendorRow:
         adapter: Any = entry.load()
         domain = adapter.vendor.domain
     except Exception as error:  # whatever a foreign package raises, the others are still listed
-        problem = f"{type(error).__name__}: {error}"
+        problem = DEFAULT_REDACTOR.text(f"{type(error).__name__}: {error}")
     services = runtime.config.services.items()
     dist = entry.dist
     return VendorRow(

@@ -15,6 +15,7 @@ import click
 
 from nexus_connector import AsyncConnector, Connector
 from nexus_connector.errors import ConfigurationError, ConnectorError
+from nexus_connector.redaction import DEFAULT_REDACTOR
 
 from ._output import Output
 
@@ -103,7 +104,8 @@ def _load(app: str) -> Connector:
     except ConnectorError:
         raise
     except Exception as error:
-        message = f"The application {app!r} cannot be loaded ({type(error).__name__}: {error})."
+        reason = DEFAULT_REDACTOR.text(f"{type(error).__name__}: {error}")
+        message = f"The application {app!r} cannot be loaded ({reason})."
         raise ConfigurationError(message, hint=f"{hint} --debug shows where.") from error
     if isinstance(found, AsyncConnector):
         return found.as_sync()

@@ -59,7 +59,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Write a remark to standard error."""
-        self.err.print(Text(clean(text), style="quiet"))
+        self.err.print(Text(clean(text), style="quiet"), soft_wrap=not self.err.is_terminal)
 
 
 def clean(text: str) -> str:
