@@ -9,8 +9,7 @@ from typing import Any, ClassVar, cast
 import attrs
 
 from .config.reading import nearest, read
-from .errors import ConfigurationError, InvalidRequestError
-from .operation import CallOptions
+from .errors import ConfigurationError
 from .plugins import vendor_entries
 
 
@@ -64,20 +63,6 @@ class ServiceAdapter:
 
     def __init__(self, options: Any) -> None:
         self.options = options
-
-    def extra(self, options: CallOptions, known: tuple[str, ...] | None = None) -> Mapping[str, object]:
-        """Return the caller's extra fields for this vendor.
-
-        Args:
-            options: What the caller said.
-            known: Fields the vendor takes; ``None``: any.
-        """
-        extra = options.extra_for(self.vendor.name)
-        unknown = [name for name in extra if known is not None and name not in known]
-        if unknown:
-            message = f"{self.vendor.name} has no field {unknown[0]!r}."
-            raise InvalidRequestError(message, hint=f"It takes: {', '.join(known or ())}.")
-        return extra
 
 
 def load_adapter(name: str | None, service: str, options: Mapping[str, object]) -> ServiceAdapter | None:

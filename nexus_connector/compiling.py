@@ -198,14 +198,18 @@ def _explain(
         distribution, version = runtime.origin(plugin)
         return ChainEntry(slot=slot, name=name, kind=kind, distribution=distribution, version=version)
 
-    lines = [entry(slot, name, "core", _CORE) for slot, name in _DOOR]
+    lines = [(slot, entry(slot, name, "core", _CORE)) for slot, name in _DOOR]
+    place = 0
     for stage in chain:
         plugin = foreign.get(stage.name)
-        lines.append(entry(stage.slot, stage.name, "core" if plugin is None else "stage", plugin or _CORE))
-    lines += [entry(AskGates.slot, gate.name, "gate", plugin) for plugin, gate in gates]
+        place = max(place, stage.slot)  # before and after may have moved it behind stages of higher slots
+        lines.append((place, entry(stage.slot, stage.name, "core" if plugin is None else "stage", plugin or _CORE)))
+    lines += [(AskGates.slot, entry(AskGates.slot, gate.name, "gate", plugin)) for plugin, gate in gates]
+    authenticates = any(stage.name == Authenticate.name for stage in chain)
     for slot, name in _HOOK_SLOTS:
-        lines += [entry(slot, f"{hook.plugin}.{name}", "hook", hook.plugin) for hook in hooks(name)]
-    return tuple(sorted(lines, key=lambda line: line.slot))
+        if authenticates or name != "resolve_credentials":
+            lines += [(slot, entry(slot, f"{hook.plugin}.{name}", "hook", hook.plugin)) for hook in hooks(name)]
+    return tuple(line for _, line in sorted(lines, key=lambda pair: pair[0]))
 
 
 _CORE = "nexus_connector.core"

@@ -224,7 +224,7 @@ def _plain_union(kind: Any) -> Hook:
     expected = " or ".join("a whole number" if each is int else _JSON_NAMES[each] for each in kinds)
 
     def convert(value: Any, _: object) -> object:
-        found: Any = type(value)
+        found: Any = cast("object", value).__class__
         for each in (bool, int, float, str):
             if isinstance(value, each):
                 found = each

@@ -316,7 +316,7 @@ def test_explain_is_what_runs() -> None:
 
 def test_a_service_without_base_url_says_so() -> None:
     """Only ``run()`` works there."""
-    services = {"sdk": {}}
+    services: dict[str, object] = {"sdk": {}}
     with Connector.from_config({"services": services, "plugins": {"only": []}}) as connector:
         assert connector.run("sdk", lambda: 7, operation="Get") == 7
         with pytest.raises(ConfigurationError, match=r"services\.sdk\.base_url is not configured"):

@@ -19,10 +19,11 @@ from nexus_connector import (
 )
 from nexus_connector.contracts.email import Period
 from nexus_connector.message import build_request
+from nexus_connector.payload import merge
 
 from ._answers import CLASSIFICATION, outcomes, receipt, statistics
 from ._options import PostmarkOptions
-from ._payload import merge, message_payload, settings_payload, with_extra
+from ._payload import message_payload, settings_payload, with_extra
 
 BATCH_SIZE = 500
 """Messages that ``POST /email/batch`` takes; beside it a batch may have 50 MB."""

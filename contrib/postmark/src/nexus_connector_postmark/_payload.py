@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from nexus_connector.contracts.email import Attachment, EmailMessage, split_address
-from nexus_connector.errors import InvalidRequestError, NotSupportedError
+from nexus_connector.errors import NotSupportedError
+from nexus_connector.payload import REFERENCE_FIELD, merge
 
 from ._options import PostmarkOptions
 
-REFERENCE = "nexus_reference"
-"""Metadata field under which `CallOptions.reference` travels; every webhook brings it back."""
 _TEMPLATE_FIELDS = ("TemplateId", "TemplateAlias", "TemplateModel")
 _PLAIN_NAME = re.compile(r"[\w !#$%&'*+/=?^`{|}~-]+")  # the words of RFC 5322 section 3.2.3, and letters of any script
 
@@ -45,7 +44,7 @@ def message_payload(message: EmailMessage, reference: str | None) -> dict[str, A
         "HtmlBody": message.body,
         "Attachments": [_attachment(each) for each in message.attachments],
         "Tag": "".join(message.tags),
-        "Metadata": {**message.metadata, **({} if reference is None else {REFERENCE: reference})},
+        "Metadata": {**message.metadata, **({} if reference is None else {REFERENCE_FIELD: reference})},
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -70,39 +69,6 @@ def with_extra(payload: Mapping[str, Any], extra: Mapping[str, object]) -> dict[
             hint = "Post it yourself: connector.service(NAME).post('/email/withTemplate', json=...)."
             raise NotSupportedError(text, hint=hint)
     return merge(payload, extra)
-
-
-def merge(
-    fields: Mapping[str, Any], more: Mapping[str, object], place: str = "", *, keep: bool = False
-) -> dict[str, Any]:
-    """Return fields with more of them: objects are merged, lists go on, nothing that is there is changed.
-
-    Args:
-        fields: What is there.
-        more: What is added.
-        place: Where in the payload this is, for the error.
-        keep: Whether a value that is there already wins, instead of being an error.
-
-    Raises:
-        InvalidRequestError: If a value is there already, and another one.
-
-    >>> merge({"Metadata": {"a": "1"}, "Attachments": [1]}, {"Metadata": {"b": "2"}, "Attachments": [2]})
-    {'Metadata': {'a': '1', 'b': '2'}, 'Attachments': [1, 2]}
-    """
-    merged = dict(fields)
-    for name, value in more.items():
-        there = merged.get(name)
-        if isinstance(there, dict) and isinstance(value, Mapping):
-            known, added = cast("dict[str, Any]", there), cast("Mapping[str, object]", value)
-            merged[name] = merge(known, added, f"{place}{name}.", keep=keep)
-        elif isinstance(there, list) and isinstance(value, list | tuple):
-            merged[name] = [*cast("list[object]", there), *cast("Sequence[object]", value)]
-        elif name not in merged:
-            merged[name] = value
-        elif there != value and not keep:
-            message = f"The extra field {place}{name} is set already, to something else."
-            raise InvalidRequestError(message, hint="Set it in one place; nothing was sent.")
-    return merged
 
 
 def _mailboxes(addresses: Iterable[str]) -> str:

@@ -20,10 +20,11 @@ from nexus_connector import (
 )
 from nexus_connector.contracts.email import Period
 from nexus_connector.message import build_request
+from nexus_connector.payload import merge
 
 from ._answers import CLASSIFICATION, address_check, outcomes, receipt, statistics
 from ._options import SendGridOptions
-from ._payload import merge, message_payload, settings_payload, with_extra
+from ._payload import message_payload, settings_payload, with_extra
 
 _ACCEPT: Mapping[str, str] = {"Accept": "application/json"}  # without it SendGrid answers 406
 

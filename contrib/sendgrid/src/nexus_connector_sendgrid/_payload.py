@@ -6,16 +6,15 @@ Source: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from nexus_connector.contracts.email import Attachment, EmailMessage, split_address
 from nexus_connector.errors import InvalidRequestError
+from nexus_connector.payload import REFERENCE_FIELD, merge
 
 from ._options import SendGridOptions
 
-REFERENCE = "nexus_reference"
-"""Custom argument under which `CallOptions.reference` travels; the Event Webhook brings it back."""
 _OF_THE_MESSAGE = ("to", "cc", "bcc", "from", "subject")
 
 
@@ -36,7 +35,7 @@ def message_payload(message: EmailMessage, reference: str | None) -> dict[str, A
         "content": [{"type": kind, "value": value} for kind, value in contents.items() if value],
         "attachments": [_attachment(each) for each in message.attachments],
         "categories": list(message.tags),
-        "custom_args": {**message.metadata, **({} if reference is None else {REFERENCE: reference})},
+        "custom_args": {**message.metadata, **({} if reference is None else {REFERENCE_FIELD: reference})},
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -65,39 +64,6 @@ def with_extra(payload: Mapping[str, Any], extra: Mapping[str, object]) -> dict[
         raise InvalidRequestError(message, hint="Pass those as arguments; nothing was sent.")
     merged = merge(payload["personalizations"][0], cast("Mapping[str, object]", envelope), "personalizations.0.")
     return merge({**payload, "personalizations": [merged]}, rest)
-
-
-def merge(
-    fields: Mapping[str, Any], more: Mapping[str, object], place: str = "", *, keep: bool = False
-) -> dict[str, Any]:
-    """Return fields with more of them: objects are merged, lists go on, nothing that is there is changed.
-
-    Args:
-        fields: What is there.
-        more: What is added.
-        place: Where in the payload this is, for the error.
-        keep: Whether a value that is there already wins, instead of being an error.
-
-    Raises:
-        InvalidRequestError: If a value is there already, and another one.
-
-    >>> merge({"asm": {"group_id": 7}, "categories": ["a"]}, {"asm": {"groups_to_display": [7]}, "categories": ["b"]})
-    {'asm': {'group_id': 7, 'groups_to_display': [7]}, 'categories': ['a', 'b']}
-    """
-    merged = dict(fields)
-    for name, value in more.items():
-        there = merged.get(name)
-        if isinstance(there, dict) and isinstance(value, Mapping):
-            known, added = cast("dict[str, Any]", there), cast("Mapping[str, object]", value)
-            merged[name] = merge(known, added, f"{place}{name}.", keep=keep)
-        elif isinstance(there, list) and isinstance(value, list | tuple):
-            merged[name] = [*cast("list[object]", there), *cast("Sequence[object]", value)]
-        elif name not in merged:
-            merged[name] = value
-        elif there != value and not keep:
-            message = f"The extra field {place}{name} is set already, to something else."
-            raise InvalidRequestError(message, hint="Set it in one place; nothing was sent.")
-    return merged
 
 
 def _person(address: str) -> dict[str, str]:
