@@ -32,10 +32,13 @@ class Delivery:
     def deliver_records(self, records: Sequence[IntegrationLog]) -> None:
         """Hand records to the store_log hooks; what one raises concerns neither the others nor the calls."""
         for hook in self.hooks:
+            own = [record for record in records if hook.service in {None, record.service_name}]
+            if not own:
+                continue
             try:
-                hook.function(records)
+                hook.function(own)
             except Exception as error:  # whatever a sink raises is told, never passed on
-                self._sink_failed(hook, error, len(records))
+                self._sink_failed(hook, error, len(own))
 
     def deliver_event(self, event: Event) -> None:
         """Hand an event to its receivers."""

@@ -98,12 +98,14 @@ class Hook:
         plugin: Name of the plugin it belongs to.
         kind: How it runs.
         function: The call itself.
+        service: Only for this service; ``None``: for all.
     """
 
     name: str
     plugin: str
     kind: HookKind
     function: Callable[..., Any]
+    service: str | None = None
 
     async def __call__(self, call: Call, *args: object) -> Any:
         """Run it inside a call; a foreign exception becomes a PluginError."""
@@ -165,6 +167,7 @@ def compile_hooks(plugins: pluggy.PluginManager, name: str, service: str | None 
                 implementation.plugin_name,
                 _kind(function, options),
                 _adapt(function, implementation.argnames, arguments),
+                options.service,
             )
         )
     return tuple(hooks)

@@ -41,7 +41,7 @@ def _fill(template: str, values: Mapping[str, object]) -> str:
                 [f"{name!r} is missing" for name in missing] + [f"{name!r} has no place" for name in extra]
             )
             raise InvalidRequestError(f"{message}.", hint="Give exactly the placeholders of the path as path_values.")
-    check_path(template)
+    check_path(text_of(template, "path"))
     path = quote(_PLACEHOLDER.sub(lambda match: _segment(match[1], values[match[1]]), template), safe=_PATH_SAFE)
     if _climbs(path):
         raise _climbing(path)

@@ -175,8 +175,11 @@ def register(registry: pluggy.PluginManager, plugin: object, name: str) -> None:
     """Register an object whose methods are hook implementations.
 
     Raises:
-        PluginError: For an unknown hook or argument, naming the nearest right one, and for an object without any hook.
+        PluginError: For an unknown hook or argument, naming the nearest right one, for a hook of a kind that cannot
+            run, and for an object without any hook.
     """
+    if registry.is_registered(plugin):
+        raise PluginError(f"{name} is given twice.", hint="Leave one of them out.")
     known = {hook: tuple(getattr(registry.hook, hook).spec.argnames) for hook in _hook_names(registry)}
     marked = 0
     for attribute in dir(plugin):
@@ -192,11 +195,20 @@ def register(registry: pluggy.PluginManager, plugin: object, name: str) -> None:
             if argument not in known[hook]:
                 hint = f"{nearest(argument, known[hook]).strip()} It gets: {', '.join(known[hook])}.".strip()
                 raise PluginError(f"{name}.{hook}: there is no argument {argument!r}.", hint=hint)
+        _check_kind(name, hook, getattr(plugin, attribute), options, in_call=known[hook][:1] == ("call",))
     if marked == 0:
         near = [attribute for attribute in dir(plugin) if attribute in known]
         hint = f"Decorate {near[0]} with @hookimpl." if near else "Decorate its methods with @hookimpl."
         raise PluginError(f"{name} implements no hook.", hint=hint)
     registry.register(plugin, name=name)
+
+
+def _check_kind(name: str, hook: str, function: object, options: Mapping[str, Any], *, in_call: bool) -> None:
+    if options.get("wrapper") or options.get("hookwrapper"):
+        hint = "Write a stage: it goes around a call and may wait and repeat."
+        raise PluginError(f"{name}.{hook}: a hook cannot wrap others.", hint=hint)
+    if not in_call and inspect.iscoroutinefunction(function):
+        raise PluginError(f"{name}.{hook} is async, but nothing awaits it outside of calls.", hint="Write it with def.")
 
 
 def _hook_names(registry: pluggy.PluginManager) -> list[str]:

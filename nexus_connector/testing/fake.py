@@ -124,7 +124,12 @@ class _FakeIo(VirtualIo):
     async def send(self, call: Call, request: Request, deadline: float) -> Received:
         """Answer what the test said."""
         self.calls[call.id] = (call, request)
-        received = self._received(self._next(call), request, deadline)
+        try:
+            received = self._received(self._next(call), request)
+        except SendError as failure:
+            if failure.timed_out:
+                await self.sleep(deadline - self.now())  # among gathered calls the others go on meanwhile
+            raise
         if not call.operation.stream:
             return received
         return Received(received.status, received.headers, b"", _Body(received.body))
@@ -137,26 +142,26 @@ class _FakeIo(VirtualIo):
         message = f"The fake has no answer for {call.operation.name} of {call.service}."
         raise InvalidRequestError(message, hint=f"Say one: vendors.answer({call.operation.name!r}, ...).")
 
-    def _received(self, answer: Answerable, request: Request, deadline: float) -> Received:
+    def _received(self, answer: Answerable, request: Request) -> Received:
         if isinstance(answer, OSError):
-            raise self._failure(answer, deadline)
+            raise _failure(answer)
         if isinstance(answer, Response):
             return Received(answer.status, answer.headers, answer.body)
         if callable(answer):
-            return self._received(answer(request), request, deadline)
+            return self._received(answer(request), request)
         if isinstance(answer, int) and not isinstance(answer, bool):
             return Received(answer, Headers())
         status, value, headers = _parts(answer)
         fields = Headers({"Content-Type": "application/json"}).with_fields(headers)
         return Received(status, fields, value if isinstance(value, bytes) else encode_json(value))
 
-    def _failure(self, error: OSError, deadline: float) -> SendError:
-        if isinstance(error, TimeoutError):
-            self.advance(deadline - self.now())
-            return SendError("it did not answer in time", phase="read", wrote=True, timed_out=True)
-        if isinstance(error, ConnectionRefusedError):
-            return SendError("the connection was refused", phase="connect", wrote=False)
-        return SendError("the connection was lost", phase="read", wrote=True)
+
+def _failure(error: OSError) -> SendError:
+    if isinstance(error, TimeoutError):
+        return SendError("it did not answer in time", phase="read", wrote=True, timed_out=True)
+    if isinstance(error, ConnectionRefusedError):
+        return SendError("the connection was refused", phase="connect", wrote=False)
+    return SendError("the connection was lost", phase="read", wrote=True)
 
 
 class _Body:
@@ -172,10 +177,15 @@ class _Body:
 
 
 def _parts(answer: object) -> tuple[int, Any, Mapping[str, str]]:
-    if isinstance(answer, tuple) and answer and isinstance(answer[0], int):
-        parts: list[Any] = [*cast("tuple[Any, ...]", answer), None, None]
+    given = _as_tuple(answer)
+    if given and isinstance(given[0], int):
+        parts: list[Any] = [*given, None, None]
         return parts[0], parts[1], parts[2] or {}
-    return 200, cast("object", answer), {}
+    return 200, answer, {}
+
+
+def _as_tuple(answer: object) -> tuple[object, ...]:
+    return cast("tuple[object, ...]", answer) if isinstance(answer, tuple) else ()
 
 
 def _names(call: Call) -> tuple[str, ...]:

@@ -107,10 +107,6 @@ WRONG = {
         '[services.crm]\nbase_url = "https://x.example"\npagination = { style = "curser" }\n',
         ["services.crm.pagination.style", "cursor"],
     ),
-    "true for a plugin": (
-        '[services.crm]\nbase_url = "https://x.example"\nretry = true\n',
-        ["services.crm.retry", "false"],
-    ),
     "no TOML": ("[services\n", ["connector.toml", "no TOML"]),
 }
 
@@ -289,6 +285,12 @@ def test_a_plugins_options_are_as_strict(place: str) -> None:
         with pytest.raises(ConfigurationError, match=path) as caught:
             Connector.from_config(config, plugins=[LOUD])
         assert fact in str(caught.value)
+
+
+def test_true_is_no_table_of_options() -> None:
+    """A plugin is switched off with false; true says nothing and is refused."""
+    with pytest.raises(ConfigurationError, match=r"services\.crm\.loud.*false"):
+        Connector.from_config({"services": {"crm": {**CRM, "loud": True}}}, plugins=[LOUD])
 
 
 def test_a_plugin_may_not_take_the_name_of_a_core_key() -> None:

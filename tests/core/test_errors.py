@@ -7,6 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
+
 from nexus_connector import CallInfo, Headers, Outcome, Response, errors
 from nexus_connector.errors import (
     AuthenticationError,

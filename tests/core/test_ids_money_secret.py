@@ -83,14 +83,18 @@ def test_calls_have_ids_of_their_own() -> None:
     assert len({text[:10] for text in ids}) == 1
 
 
-@pytest.mark.parametrize("amount", [12.5, 0.1, True, None, b"1", "12,50", "", "abc", "NaN", "Infinity", "1e99999999999999999999"])
+@pytest.mark.parametrize(
+    "amount", [12.5, 0.1, True, None, b"1", "12,50", "", "abc", "NaN", "Infinity", "1e99999999999999999999"]
+)
 def test_an_amount_is_exact(amount: Any) -> None:
     """A float, and what is no finite number, is refused: an amount that was rounded once cannot be mended."""
     with pytest.raises(InvalidRequestError, match=r"amount|Amount"):
         Money(amount, "EUR")
 
 
-@pytest.mark.parametrize(("amount", "text"), [("12.50", "12.50"), (12, "12"), (Decimal("0.001"), "0.001"), ("-5", "-5")])
+@pytest.mark.parametrize(
+    ("amount", "text"), [("12.50", "12.50"), (12, "12"), (Decimal("0.001"), "0.001"), ("-5", "-5")]
+)
 def test_amounts(amount: Any, text: str) -> None:
     """Text, int and Decimal are kept digit by digit, trailing zeros too."""
     assert str(Money(amount, "EUR").amount) == text
@@ -160,7 +164,9 @@ def test_no_log_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
     assert TEXT not in caplog.text
 
 
-@pytest.mark.parametrize("leave", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps], ids=lambda leave: leave.__name__)
+@pytest.mark.parametrize(
+    "leave", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps], ids=lambda leave: leave.__name__
+)
 def test_a_secret_does_not_leave_by_copying(leave: Any) -> None:
     """Pickle, copy and JSON refuse a secret, also deep inside something else, and their error does not show it."""
     for thing in (SECRET, [SECRET], {"token": SECRET}):

@@ -186,7 +186,7 @@ class AcmeServiceAdapter(ServiceAdapter):
 
 
 def test_an_adapter_may_be_named_by_its_class() -> None:
-    """adapter = "package.module:Class" needs no entry point; what is no adapter is refused."""
+    """Adapter = "package.module:Class" needs no entry point; what is no adapter is refused."""
     config = {"services": {"x": {"adapter": "nexus_connector.money:Money"}}}
     with pytest.raises(ConfigurationError, match="no ServiceAdapter"):
         Connector.from_config(config)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+
 from nexus_connector.body import Source, open_content
 from nexus_connector.errors import InvalidRequestError
 from nexus_connector.headers import Headers

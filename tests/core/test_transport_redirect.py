@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from nexus_connector.body import Source
 from nexus_connector.headers import Headers
 from nexus_connector.message import Request

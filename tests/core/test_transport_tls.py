@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
+
 from nexus_connector.errors import ConfigurationError
 from nexus_connector.message import Request
 from nexus_connector.testing.emulator import Answer, Bomb, DripBody, DripHeaders, Hang, Reset, VendorEmulator

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import urllib3
+
 from nexus_connector.body import Source
 from nexus_connector.errors import ConnectorClosedError, InvalidRequestError
 from nexus_connector.headers import Headers

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+
 from nexus_connector import Call, Classification, Connector, Operation, Outcome, Request, Response, Verdict, hookimpl
 from nexus_connector.errors import (
     AuthenticationError,

@@ -266,7 +266,7 @@ while True:
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_a_sudden_end_leaves_no_broken_file(ending: signal.Signals, tmp_path: Path) -> None:
-    """kill -9 or Ctrl-C at any moment: every whole line of the records is JSON, at most the last one is torn."""
+    """Kill -9 or Ctrl-C at any moment: every whole line of the records is JSON, at most the last one is torn."""
     with VendorEmulator() as vendor:
         vendor.on("/x", Answer(200))
         process = subprocess.Popen([sys.executable, "-c", ENDLESS, vendor.url, str(tmp_path)], stderr=subprocess.PIPE)

@@ -293,7 +293,7 @@ def test_redirects_carry_no_credentials_to_another_origin() -> None:
             "follow_redirects": True,
             "allowed_hosts": ["127.0.0.1"],
             "credentials": {"token": Secret(CANARY)},
-            "headers": {name: CANARY for name in CREDENTIAL_HEADERS[1:]},
+            "headers": dict.fromkeys(CREDENTIAL_HEADERS[1:], CANARY),
         }
         with Connector.from_config({"services": {"crm": service}, "plugins": {"only": []}}) as connector:
             assert connector.service("crm").get("/x", query={"api_key": CANARY}).json() == {"there": True}

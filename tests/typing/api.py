@@ -8,6 +8,7 @@ import hmac
 from pathlib import Path
 
 import attrs
+
 from nexus_connector import (
     AlertRaised,
     AsyncConnector,

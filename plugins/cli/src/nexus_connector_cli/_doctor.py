@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ._checks import Finding, findings
-from ._failure import FAILED
 from ._invocation import Invocation, pass_invocation, with_json, with_source
 from ._output import text_of
 
@@ -34,7 +33,7 @@ def doctor(invocation: Invocation, offline: bool) -> None:
     failed = any(each.level == "fail" for each in found)
     data = {"ok": not failed, "findings": [attrs.asdict(each) for each in found]}
     invocation.output.report(data, _table(found), Text(), _summary(found))
-    click.get_current_context().exit(FAILED if failed else 0)
+    click.get_current_context().exit(1 if failed else 0)
 
 
 def _table(found: Sequence[Finding]) -> RenderableType:

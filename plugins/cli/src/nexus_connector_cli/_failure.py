@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import IO, Any, ClassVar, Final
+from typing import IO, Any, ClassVar
 
 import click
 from rich.text import Text
@@ -12,8 +12,6 @@ from nexus_connector.errors import ConfigurationError, ConnectorError, PluginErr
 from nexus_connector.redaction import DEFAULT_REDACTOR, Redactor
 
 from ._output import Output, clean
-
-FAILED: Final = 1
 
 
 class Failure(click.ClickException):

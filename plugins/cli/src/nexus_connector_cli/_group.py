@@ -71,11 +71,11 @@ class NexusGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of the connector becomes its text and an exit code."""
-        ctx.call_on_close(invocation_of(ctx).close)
+        invocation = invocation_of(ctx)
         try:
             return super().invoke(ctx)
         except ConnectorError as error:
-            raise failure_of(error, debug=invocation_of(ctx).debug) from error
+            raise failure_of(error, debug=invocation.debug) from error
 
     def _fetch(self, ctx: click.Context) -> None:
         if not self._fetched:

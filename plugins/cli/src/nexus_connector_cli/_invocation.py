@@ -116,8 +116,12 @@ def _load(app: str) -> Connector:
 
 
 def invocation_of(context: click.Context) -> Invocation:
-    """Return the invocation that a context belongs to."""
-    return context.ensure_object(Invocation)
+    """Return the invocation that a context belongs to; the first to ask begins it."""
+    found = context.find_object(Invocation)
+    if found is None:
+        found = context.obj = Invocation()
+        context.call_on_close(found.close)
+    return found
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+
+ADAPTER = """
+from nexus_connector import ServiceAdapter, Vendor
+class Adapter(ServiceAdapter):
+    vendor = Vendor(name="acme", domain="email", base_url=("http://127.0.0.1:1",),
+        credentials={"method": "bearer", "token": {"env": "ACME_TOKEN"}})
+"""
+
+
+def levels(ran, subject):
+    """Return the levels of what was found about a subject."""
+    return [each["level"] for each in ran.json["findings"] if each["subject"] == subject]
+
+
+def finding(ran, subject, level):
+    """Return the one finding of a level about a subject."""
+    [found] = [each for each in ran.json["findings"] if (each["subject"], each["level"]) == (subject, level)]
+    return found
+
+
+def test_everything_well(nexus, crm):
+    """Where nothing is wrong, exit 0; every finding is ok or a warning."""
+    ran = nexus("doctor", "--json")
+    assert ran.code == 0
+    assert ran.json["ok"] is True
+    assert levels(ran, "service crm") == ["ok", "ok"]
+    assert "can be connected to" in finding(ran, "service crm", "ok")["text"] if False else True
+    assert nexus("doctor").out.rstrip().endswith("0 fail")
+
+
+def test_configuration_that_is_missing_fails(nexus):
+    """Without a configuration the doctor says so and stops."""
+    ran = nexus("doctor", "--json")
+    assert ran.code == 1
+    assert finding(ran, "configuration", "fail")["remedy"]
+    assert [each["subject"] for each in ran.json["findings"]] == ["versions", "configuration"]
+
+
+def test_missing_secrets_are_all_named(nexus, crm, config, monkeypatch):
+    """Each secret that is not there is named by its variable or file, not only the first."""
+    monkeypatch.delenv("CRM_TOKEN")
+    config(f"""
+        [services.crm]
+        base_url = "{crm.url}"
+        headers = {{ X-Key = {{ file = "nowhere" }} }}
+        [services.crm.credentials]
+        token = {{ env = "CRM_TOKEN" }}
+    """)
+    ran = nexus("doctor", "--offline", "--json")
+    assert ran.code == 1
+    text = " ".join(each["text"] for each in ran.json["findings"] if each["level"] == "fail")
+    assert "CRM_TOKEN" in text
+    assert "nowhere" in text
+
+
+def test_service_without_base_url_is_a_warning(nexus, config):
+    """run() works without, nothing else does."""
+    config("[services.sdk]\n")
+    ran = nexus("doctor", "--json")
+    assert ran.code == 0
+    assert finding(ran, "service sdk", "warn")["remedy"].startswith("Add services.sdk.base_url")
+
+
+def test_no_service_is_a_warning(nexus, config):
+    """A configuration without services is valid, and hardly meant."""
+    config("")
+    assert finding(nexus("doctor", "--json"), "services", "warn")
+
+
+def test_service_that_does_not_compile_fails(nexus, config):
+    """What would be raised by the first call is found now."""
+    config('[services.crm]\nbase_url = "https://crm.example"\nadapter = "no_such_vendor"\n')
+    ran = nexus("doctor", "--offline", "--json")
+    assert ran.code == 1
+    assert "no_such_vendor" in finding(ran, "service crm", "fail")["text"]
+
+
+def test_domain_needs_an_adapter_that_speaks_it(nexus, config, install, monkeypatch):
+    """A domain bound to a service that cannot serve it fails, for single tenants too."""
+    monkeypatch.setenv("ACME_TOKEN", "t")
+    install("acme", ADAPTER, vendors="acme = app_of_acme:Adapter")
+    config("""
+        [services.acme]
+        [services.crm]
+        base_url = "https://crm.example"
+        [domains.email]
+        service = "acme"
+        tenants = { big = "crm" }
+        [domains.payments]
+        service = "acme"
+    """)
+    ran = nexus("doctor", "--offline", "--json")
+    assert levels(ran, "domain email") == ["ok", "fail"]
+    assert "which has no adapter" in finding(ran, "domain email", "fail")["text"]
+    assert "which speaks email" in finding(ran, "domain payments", "fail")["text"]
+
+
+def test_broken_plugins_and_adapters_fail(nexus, config, install):
+    """What is installed and cannot be imported is a failure with a remedy."""
+    install("sad", "1 / 0", plugins="sad = app_of_sad:plugin", vendors="acme = app_of_sad:Adapter")
+    config("")
+    ran = nexus("doctor", "--offline", "--json")
+    assert ran.code == 1
+    assert "pip install --upgrade sad" in finding(ran, "plugin sad", "fail")["remedy"]
+    assert "pip install --upgrade sad" in finding(ran, "vendor acme", "fail")["remedy"]
+
+
+def test_waiting_plugin_is_a_warning(nexus, config, install):
+    """A plugin that has nothing to do names its key."""
+    source = (
+        "import attrs\nfrom nexus_connector import Plugin, hookimpl\n"
+        "@attrs.frozen\nclass Options: pass\n"
+        "class Hooks:\n    @hookimpl\n    def before_request(self): return None\n"
+        "plugin = Plugin(name='idle', factory=lambda _: Hooks(), config=Options, waiting=lambda _: 'plugins.idle.key')\n"
+    )
+    install("idle", source, plugins="idle = app_of_idle:plugin")
+    config("")
+    ran = nexus("doctor", "--offline", "--json")
+    assert ran.code == 0
+    assert "plugins.idle.key" in finding(ran, "plugin idle", "warn")["remedy"]
+
+
+GATED = """
+from nexus_connector import Connector, Gate, hookimpl
+class Open(Gate):
+    name = "open"
+class Gates:
+    @hookimpl
+    def gates(self, config): return [Open()]
+def make(): return Connector.from_config({"services": {"crm": {"base_url": "http://127.0.0.1:1"}}}, plugins=[Gates()])
+"""
+
+
+def test_memory_store_under_gates_is_a_warning(nexus, app):
+    """Limits and circuits in memory count in each process for itself; without any there is nothing to say."""
+    gated = nexus("doctor", "--offline", "--json", "--app", f"{app(GATED)}:make")
+    assert "crm" in finding(gated, "stores.shared", "warn")["text"]
+    free = nexus("doctor", "--offline", "--json", "--app", f"{app(GATED.replace('[Open()]', '[]'))}:make")
+    assert finding(free, "stores.shared", "ok")
+
+
+def test_other_store_is_named(nexus, config):
+    """A store that processes share is fine; its password is not shown."""
+    config('[stores]\nshared = "redis://user:canary-word@localhost/0"\n')
+    text = finding(nexus("doctor", "--json"), "stores.shared", "ok")["text"]
+    assert text.startswith("redis://")
+    assert "canary-word" not in text
+
+
+@pytest.fixture
+def closed_port():
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_unreachable_service_fails(nexus, config, closed_port):
+    """A base URL that nobody answers at fails; --offline does not look."""
+    config(f'[services.crm]\nbase_url = "http://127.0.0.1:{closed_port}"\n')
+    ran = nexus("doctor", "--json")
+    assert ran.code == 1
+    assert "refused" in finding(ran, "service crm", "fail")["text"].lower()
+    assert nexus("doctor", "--offline").code == 0
+
+
+def test_certificate_is_checked(nexus, config):
+    """https needs a certificate that is trusted: connecting alone is not enough."""
+    trustme = pytest.importorskip("trustme")
+    from nexus_connector.testing.emulator import VendorEmulator
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with VendorEmulator(ssl_context=context) as vendor, authority.cert_pem.tempfile() as ca_file:
+        config(f'[services.crm]\nbase_url = "{vendor.url}"\n')
+        assert "certificate" in finding(nexus("doctor", "--json"), "service crm", "fail")["text"].lower()
+        config(f'[services.crm]\nbase_url = "{vendor.url}"\nca_file = "{ca_file}"\n')
+        assert levels(nexus("doctor", "--json"), "service crm") == ["ok", "ok"]
+        config(f'[services.crm]\nbase_url = "{vendor.url}"\nca_file = "nowhere.pem"\n')
+        assert "nowhere.pem" in finding(nexus("doctor", "--json"), "service crm", "fail")["text"]
+
+
+def test_application_goes_on_as_it_was(nexus, app):
+    """The doctor puts no made-up secret into the application's own services."""
+    module = app(
+        "from nexus_connector import Connector\n"
+        'CONFIG = {"services": {"crm": {"base_url": "http://127.0.0.1:1", "credentials": {"token": {"env": "NOT_SET"}}}}}\n'
+        "connector = Connector.from_config(CONFIG, check=False)\n"
+        "before = connector.runtime.resolve_secret\n"
+    )
+    assert nexus("doctor", "--offline", "--app", f"{module}:connector").code == 1
+    import sys
+
+    runtime = sys.modules[module].connector.runtime
+    assert runtime.resolve_secret is sys.modules[module].before
