@@ -10,7 +10,7 @@ import attrs
 from .credentials import Credentials
 from .errors import ConnectorError, CredentialNotFoundError, InvalidRequestError, PluginError, with_unknown_outcome
 from .events import AttemptFinished, RateLimited
-from .hooks import Hook
+from .hooks import Hook, failure
 from .judge import context, judge_answer, judge_failure, lost, refuse, repeatable, within_safety
 from .message import CallInfo, Request, Response, check_wire
 from .pipeline import Next, Result, Stage
@@ -218,7 +218,12 @@ class Send(Stage):
         verdict = core = result.verdict
         answered = result.response is not None or call.operation.send is not None
         for hook in self._classify:
-            changed = await hook(call, verdict, result.response)
+            try:
+                changed = await hook(call, verdict, result.response)
+            except PluginError:
+                raise
+            except ConnectorError as error:  # it has a verdict to say such things with
+                raise failure(hook, error, call) from error
             if changed is not None:
                 hook.check(call, changed, (Verdict,))
                 verdict = within_safety(call, core, changed, answered=answered)

@@ -130,13 +130,13 @@ def _built(hooks: Sequence[Hook], setup: ServiceSetup, kind: type[Any]) -> list[
     found: list[tuple[str, Any]] = []
     for hook in hooks:
         try:
-            parts = hook.function(setup)
+            parts = list(hook.function(setup) or ())
         except ConnectorError:
             raise
         except Exception as error:
             message = f"{hook.plugin}.{hook.name} raised {type(error).__name__} for service {setup.name}."
             raise PluginError(message, hint="Its own exception is the cause; mend the plugin or remove it.") from error
-        for part in parts or ():
+        for part in parts:
             if isinstance(part, Stage) and not 200 <= part.slot < 950:
                 raise ConfigurationError(
                     f"Stage {part.name!r} wants slot {part.slot}.", hint="Plugins have slots 200 to 949."
@@ -145,6 +145,10 @@ def _built(hooks: Sequence[Hook], setup: ServiceSetup, kind: type[Any]) -> list[
                 returned = type(part).__name__
                 message = f"{hook.plugin}.{hook.name} returned {returned}, which is no {kind.__name__} with a name."
                 raise PluginError(message, hint=f"Derive it from nexus_connector.{kind.__name__} and name it.")
+            if kind is Gate and any(part.name == other.name for _, other in found):
+                raise ConfigurationError(
+                    f"Two gates are called {part.name!r}.", hint="Switch one of their plugins off."
+                )
             found.append((hook.plugin, part))
     return found
 

@@ -39,6 +39,8 @@ class Loud:
 
 LOUD = Plugin(name="loud", factory=Loud, config=LoudOptions)
 
+CRM_TABLE = '[services.crm]\nbase_url = "https://crm.example"\n'
+
 WRONG = {
     "typo in a core key": (
         '[services.crm]\nbase_url = "https://crm.example"\ntimeout_second = 5\n',
@@ -72,23 +74,23 @@ WRONG = {
         ["domains.email.tenants.acme", "'b'"],
     ),
     "missing variable": (
-        '[services.crm]\nbase_url = "https://crm.example"\n[services.crm.credentials]\ntoken = { env = "NEXUS_TEST_NOT_SET" }\n',
+        CRM_TABLE + '[services.crm.credentials]\ntoken = { env = "NEXUS_TEST_NOT_SET" }\n',
         ["services.crm.credentials.token", "NEXUS_TEST_NOT_SET", "Set "],
     ),
     "missing secret file": (
-        '[services.crm]\nbase_url = "https://crm.example"\n[services.crm.credentials]\ntoken = { file = "nowhere" }\n',
+        CRM_TABLE + '[services.crm.credentials]\ntoken = { file = "nowhere" }\n',
         ["services.crm.credentials.token", "nowhere"],
     ),
     "literal secret": (
-        '[services.crm]\nbase_url = "https://crm.example"\n[services.crm.credentials]\ntoken = "s3cr3t-canary"\n',
+        CRM_TABLE + '[services.crm.credentials]\ntoken = "s3cr3t-canary"\n',
         ["services.crm.credentials.token", "must not stand", "env"],
     ),
     "unknown auth method": (
-        '[services.crm]\nbase_url = "https://crm.example"\n[services.crm.credentials]\nmethod = "beerer"\ntoken = { env = "X" }\n',
+        CRM_TABLE + '[services.crm.credentials]\nmethod = "beerer"\ntoken = { env = "X" }\n',
         ["services.crm.credentials.method", "'bearer'"],
     ),
     "unknown key of credentials": (
-        '[services.crm]\nbase_url = "https://crm.example"\n[services.crm.credentials]\nmethod = "bearer"\ntokn = { env = "X" }\n',
+        CRM_TABLE + '[services.crm.credentials]\nmethod = "bearer"\ntokn = { env = "X" }\n',
         ["services.crm.credentials.tokn", "'token'"],
     ),
     "plain http": ('[services.crm]\nbase_url = "http://crm.example"\n', ["base_url", "https"]),

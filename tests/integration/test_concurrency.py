@@ -93,9 +93,12 @@ def test_a_full_service_is_refused_by_the_deadline() -> None:
     with VendorEmulator() as vendor:
         vendor.on("/hang", Hang())
         with Connector.from_config(config(vendor.url, max_concurrency=1)) as connector:
-            thread = threading.Thread(
-                target=lambda: pytest.raises(ConnectorError, connector.service("crm").get, "/hang")
-            )
+
+            def hang() -> None:
+                with pytest.raises(ConnectorError):
+                    connector.service("crm").get("/hang")
+
+            thread = threading.Thread(target=hang)
             thread.start()
             vendor.wait_for(1, "/hang")
             with pytest.raises(DeadlineExceededError, match="max_concurrency") as caught:
