@@ -143,9 +143,10 @@ class Runtime:
             register(self.registry, plugin.factory(options if options is not None else plugin.config()), name)
         check_needs(active)
         names: list[str] = []
-        for hook in reversed(hooks):
+        for hook in hooks:
             names.append(user_name(hook, names))
-            register(self.registry, hook, names[-1])
+        for hook, name in reversed(list(zip(hooks, names, strict=True))):
+            register(self.registry, hook, name)
         check_services(self.registry, frozenset(self.config.services), nearest)
 
     def new_process(self, *, outbox: Outbox | None = None, clock: Callable[[], float] | None = None) -> Process:

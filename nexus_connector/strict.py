@@ -136,6 +136,17 @@ def _from_text(kind: type[T], what: str, parse: Any) -> Any:
     return convert
 
 
+def _also_of_subclasses(base: type, hook: Hook) -> Hook:
+    """Serve the subclasses of a kind, for which cattrs calls its hook too: an enum of texts is one of its values."""
+
+    def convert(value: object, kind: Any) -> object:
+        if kind is base or not _is_subclass(kind, (base,)):
+            return hook(value, kind)
+        return _choice(kind)(value, kind) if _is_choice(kind) else kind(hook(value, kind))
+
+    return convert
+
+
 def _check_mapping(value: object) -> None:
     if not isinstance(value, Mapping):
         message = f"expected an object, got {name_of(value)}"
@@ -151,7 +162,7 @@ def strict_converter(*, forbid_extra_keys: bool) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=forbid_extra_keys)
     configure_union_passthrough(str | int | float | bool | None, converter)
     for kind, hook in ((str, _text), (bool, _bool), (int, _int), (float, _float), (Decimal, _decimal), (bytes, _bytes)):
-        converter.register_structure_hook(kind, hook)
+        converter.register_structure_hook(kind, _also_of_subclasses(kind, hook))
     converter.register_structure_hook(datetime, _from_text(datetime, "a time (ISO 8601)", datetime.fromisoformat))
     converter.register_structure_hook(date, _from_text(date, "a date (ISO 8601)", date.fromisoformat))
     converter.register_structure_hook(UUID, _from_text(UUID, "a UUID", UUID))

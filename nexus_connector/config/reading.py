@@ -44,7 +44,8 @@ def _converter() -> cattrs.Converter:
     converter = strict_converter(forbid_extra_keys=True)
     for kind, parse in ((int, _parse_int), (float, _parse_float), (bool, _parse_bool)):
         converter.register_structure_hook(kind, _also_from_environment(converter.get_structure_hook(kind), parse))
-    converter.register_structure_hook(str, lambda value, _: str(_text(value)))
+    text = converter.get_structure_hook(str)
+    converter.register_structure_hook(str, lambda value, kind: text(str(_text(value)), kind))
     converter.register_structure_hook(SecretRef, lambda value, _: _secret(value))
     converter.register_structure_hook(
         str | SecretRef, lambda value, _: str(_text(value)) if isinstance(value, str) else _secret(value)

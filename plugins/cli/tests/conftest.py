@@ -16,9 +16,6 @@ from click.testing import CliRunner
 from nexus_connector.testing.emulator import Answer, Compute, VendorEmulator
 from nexus_connector_cli._group import new_group
 
-CANARY = "canary-7f3a91c4e8-canary"
-"""Stands where a secret would; no output may ever hold it."""
-
 WriteFile: TypeAlias = Callable[[str, str], Path]
 
 
@@ -107,9 +104,17 @@ def _echo(arrival: Any) -> dict[str, object]:
 
 
 @pytest.fixture
-def crm(config: Callable[[str], Path], vendor: VendorEmulator, monkeypatch: pytest.MonkeyPatch) -> VendorEmulator:
+def canary() -> str:
+    """Stands where a secret would; no output may ever hold it."""
+    return "canary-7f3a91c4e8-canary"
+
+
+@pytest.fixture
+def crm(
+    config: Callable[[str], Path], vendor: VendorEmulator, canary: str, monkeypatch: pytest.MonkeyPatch
+) -> VendorEmulator:
     """A configured service with a secret, served by `vendor`."""
-    monkeypatch.setenv("CRM_TOKEN", CANARY)
+    monkeypatch.setenv("CRM_TOKEN", canary)
     config(f"""
         [services.crm]
         base_url = "{vendor.url}"

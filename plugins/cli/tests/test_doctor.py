@@ -30,7 +30,6 @@ def test_everything_well(nexus, crm):
     assert ran.code == 0
     assert ran.json["ok"] is True
     assert levels(ran, "service crm") == ["ok", "ok"]
-    assert "can be connected to" in finding(ran, "service crm", "ok")["text"] if False else True
     assert nexus("doctor").out.rstrip().endswith("0 fail")
 
 
@@ -117,7 +116,8 @@ def test_waiting_plugin_is_a_warning(nexus, config, install):
         "import attrs\nfrom nexus_connector import Plugin, hookimpl\n"
         "@attrs.frozen\nclass Options: pass\n"
         "class Hooks:\n    @hookimpl\n    def before_request(self): return None\n"
-        "plugin = Plugin(name='idle', factory=lambda _: Hooks(), config=Options, waiting=lambda _: 'plugins.idle.key')\n"
+        "plugin = Plugin(name='idle', factory=lambda _: Hooks(), config=Options,\n"
+        "    waiting=lambda _: 'plugins.idle.key')\n"
     )
     install("idle", source, plugins="idle = app_of_idle:plugin")
     config("")
@@ -171,7 +171,7 @@ def test_unreachable_service_fails(nexus, config, closed_port):
 
 
 def test_certificate_is_checked(nexus, config):
-    """https needs a certificate that is trusted: connecting alone is not enough."""
+    """A certificate must be trusted: connecting alone is not enough."""
     trustme = pytest.importorskip("trustme")
     from nexus_connector.testing.emulator import VendorEmulator
 
@@ -191,8 +191,8 @@ def test_application_goes_on_as_it_was(nexus, app):
     """The doctor puts no made-up secret into the application's own services."""
     module = app(
         "from nexus_connector import Connector\n"
-        'CONFIG = {"services": {"crm": {"base_url": "http://127.0.0.1:1", "credentials": {"token": {"env": "NOT_SET"}}}}}\n'
-        "connector = Connector.from_config(CONFIG, check=False)\n"
+        'CRM = {"base_url": "http://127.0.0.1:1", "credentials": {"token": {"env": "NOT_SET"}}}\n'
+        'connector = Connector.from_config({"services": {"crm": CRM}}, check=False)\n'
         "before = connector.runtime.resolve_secret\n"
     )
     assert nexus("doctor", "--offline", "--app", f"{module}:connector").code == 1

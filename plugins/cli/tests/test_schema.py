@@ -40,15 +40,19 @@ def test_every_option_is_printed(nexus):
     assert "[services.NAME]  One outside API" in out
     assert "timeout_seconds          number, > 0, in s, default 30.0" in out
     assert "Time of a whole call: waits, every attempt, backoff." in out
-    for path in ("[stores]", "[plugins]", "[domains.NAME]", "[services.NAME.pagination]", "[services.NAME.credentials]"):
+    for path in (
+        "[stores]",
+        "[plugins]",
+        "[domains.NAME]",
+        "[services.NAME.pagination]",
+        "[services.NAME.credentials]",
+    ):
         assert path in out
 
 
 def test_options_of_what_is_installed_are_printed(nexus, install):
     """A plugin's and an adapter's own options stand beside the core's."""
-    install(
-        "greeter", OPTIONS, plugins="greeter = app_of_greeter:plugin", vendors="acme = app_of_greeter:Adapter"
-    )
+    install("greeter", OPTIONS, plugins="greeter = app_of_greeter:plugin", vendors="acme = app_of_greeter:Adapter")
     out = nexus("schema").out
     assert "[plugins.greeter]  How greetings are said" in out
     assert "loudness  number, > 0, <= 11, in dB, default 0.5" in out
@@ -135,7 +139,7 @@ def test_kinds_of_options():
     }
     schema = json_schema([OptionTable(path="plugins.many", kind=Many)], [])
     table = schema["properties"]["plugins"]["properties"]["many"]["anyOf"][0]["properties"]
-    plain = {name: {key: value for key, value in each.items() if key not in {"description"}} for name, each in table.items()}
+    plain = {name: {key: value for key, value in each.items() if key != "description"} for name, each in table.items()}
     assert plain == {
         "choice": {"enum": ["a", "b"], "default": "a"},
         "level": {"type": "integer", "enum": [1, 2]},

@@ -13,7 +13,7 @@ CALL = "01KAGW3QY6ZJ8M1V9T0X5R2C4D"
 NOON = datetime(2025, 11, 20, 12, tzinfo=UTC)
 
 
-def record(kind, *, at_ms=0.0, **fields):
+def record(kind, *, at_ms=0.0, **fields: object):
     """Return a record as a plugin gives it back."""
     return {
         "kind": kind,
@@ -36,12 +36,12 @@ def record(kind, *, at_ms=0.0, **fields):
     }
 
 
-def attempt(number, at_ms, **fields):
+def attempt(number, at_ms, **fields: object):
     """Return the record of an attempt."""
     return record("attempt", attempt_number=number, at_ms=at_ms, **fields)
 
 
-def line_of(*records):
+def line_of(*records: object):
     """Return the time line of some records."""
     return timeline_of(CALL, records, DEFAULT_REDACTOR)
 
