@@ -119,6 +119,8 @@ class Authenticate(Stage):
             found = await hook(call, call.rejected)
             if found is not None:
                 hook.check(call, found, (Credentials,))
+                if call.rejected is not None and found.proves_the_same(call.rejected):
+                    continue  # it has nothing newer; to send these again would be rejected again
                 return found  # type: ignore[no-any-return]  # checked on the line above
         return None
 

@@ -79,6 +79,10 @@ class Credentials:
             request = request.with_query({name: value.reveal() for name, value in self.query.items()})
         return request
 
+    def proves_the_same(self, other: Credentials) -> bool:
+        """Say whether both put the same on a request, whatever else is known about them."""
+        return (self.headers, self.query, self.secrets) == (other.headers, other.query, other.secrets)
+
     def revealed(self) -> tuple[str, ...]:
         """Return every secret value in clear text, for the redactor."""
         found = (*self.secrets, *self.headers.values(), *self.query.values())

@@ -119,7 +119,8 @@ def read_log(call_id: str) -> Sequence[Mapping[str, object]] | None:
 
     Fires: when somebody asks for the time line of a call.
     Arguments: ``call_id`` is the id of the call.
-    Returns: its records, oldest first, as plain JSON values, the first answer counts; ``None``: keeps none of it.
+    Returns: its records and those of the calls it is the parent of, oldest first, as plain JSON values; the first
+        answer counts; ``None``: keeps none of it.
     Errors: any exception ends the question with it.
     Threads: the one that asks.
     """

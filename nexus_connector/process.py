@@ -20,6 +20,7 @@ from .message import Request
 from .state import MemoryStore
 from .stream import BodyStream
 from .transport import Abort, Received, SendError, Transport
+from .transport.tls import TlsContexts
 
 
 class Wire:
@@ -123,6 +124,7 @@ class Process:
         self.random = Random()  # noqa: S311  # jitter and ids, not cryptography
         self.memory = MemoryStore(clock)
         self.locks = Locks()
+        self.contexts = TlsContexts()
         self.outbox = outbox
         self._make_wire = wires
         self._max_threads = max_threads

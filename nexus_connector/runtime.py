@@ -173,7 +173,7 @@ class Runtime:
             allowed_hosts=service.allowed_hosts,
             ca_file=service.ca_file,
         )
-        return Wire(PoolTransport(options), service.max_concurrency)
+        return Wire(PoolTransport(options, contexts=self.process.contexts), service.max_concurrency)
 
     def target(self, name: str) -> Target:
         """Return a compiled service.

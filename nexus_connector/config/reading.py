@@ -42,8 +42,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 @cache
 def _converter() -> cattrs.Converter:
     converter = strict_converter(forbid_extra_keys=True)
-    for kind, parse in ((int, _parse_int), (float, _parse_float), (bool, _parse_bool)):
-        converter.register_structure_hook(kind, _also_from_environment(converter.get_structure_hook(kind), parse))
+    numbers = (
+        (int, _parse_int, "a whole number"),
+        (float, _parse_float, "a number"),
+        (bool, _parse_bool, "true or false"),
+    )
+    for kind, parse, what in numbers:
+        converter.register_structure_hook(kind, _also_from_environment(converter.get_structure_hook(kind), parse, what))
     text = converter.get_structure_hook(str)
     converter.register_structure_hook(str, lambda value, kind: text(str(_text(value)), kind))
     converter.register_structure_hook(SecretRef, lambda value, _: _secret(value))
@@ -92,14 +97,14 @@ def _parse_bool(text: str) -> bool:
 
 
 def _also_from_environment(
-    hook: Callable[[Any, Any], Any], parse: Callable[[str], object]
+    hook: Callable[[Any, Any], Any], parse: Callable[[str], object], what: str
 ) -> Callable[[Any, Any], Any]:
     def convert(value: object, kind: Any) -> Any:
         if isinstance(value, EnvText):
             try:
                 return parse(value)
             except (ValueError, KeyError):
-                message = f"expected {getattr(kind, '__name__', kind)}, got other text"
+                message = f"expected {what}, got other text"
                 raise MismatchError(message) from None
         return hook(value, kind)
 

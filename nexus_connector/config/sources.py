@@ -39,7 +39,7 @@ def read_file(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         message = f"There is no configuration file {path}."
-        hint = "Name one as argument or in NEXUS_CONFIG, or run nexus init."
+        hint = "Name one as argument or in NEXUS_CONFIG, or write that one; nexus schema shows every option."
         raise ConfigurationError(message, hint=hint) from None
     except OSError as error:
         message = f"The configuration file {path} cannot be read: {error.strerror}."

@@ -38,7 +38,10 @@ def test_api_key() -> None:
         assert (dict(request.headers), request.query) == (headers, query)
 
 
-@given(st.text(st.characters(exclude_characters=":", exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
+@given(
+    st.text(st.characters(exclude_characters=":", exclude_categories=["Cs"])),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
 def test_basic(username: str, password: str) -> None:
     """User name and password come back out of the header as they were, whatever signs they hold (RFC 7617, UTF-8)."""
     header = Credentials.basic(username, Secret(password)).apply(Request()).headers["Authorization"]

@@ -1,4 +1,4 @@
-"""The error tree: one root, keyword fields, a text that ends with what to do next, and a pickle that gives nothing away."""
+"""The error tree: one root, keyword fields, a text that ends with what to do next, a pickle that gives nothing away."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_fields(kind: type[ConnectorError]) -> None:
 def test_keyword_only(kind: type[ConnectorError]) -> None:
     """Beside the message nothing is given by position, and no unknown field is taken silently."""
     with pytest.raises(TypeError):
-        kind("message", "stripe")  # type: ignore[call-arg, arg-type]  # pyright: ignore
+        kind("message", "stripe")  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         kind("message", severity=3)  # type: ignore[call-arg]
 
@@ -113,12 +113,13 @@ def test_keyword_only(kind: type[ConnectorError]) -> None:
 def test_pickle(kind: type[ConnectorError], protocol: int) -> None:
     """An error survives a process pool or a queue: the same class, text and fields, its response redacted."""
     fields = fields_of(kind)
-    again = pickle.loads(pickle.dumps(kind("The card was declined.", **fields), protocol))
+    again: Any = pickle.loads(pickle.dumps(kind("The card was declined.", **fields), protocol))
     assert type(again) is kind
     assert str(again) == "The card was declined. Try another card."
     assert {name: getattr(again, name) for name in fields if name != "response"} == {
         name: value for name, value in fields.items() if name != "response"
     }
+    assert again.response is not None
     assert (again.response.status, again.response.call) == (402, ANSWER.call)
     assert again.response.headers["X-Kept"] == "yes"
     assert again.response.json()["id"] == "ch_1"
@@ -202,8 +203,8 @@ OUTCOMES: dict[type[ConnectorError], Outcome] = {
 
 @every_kind
 def test_the_default_outcome(kind: type[ConnectorError]) -> None:
-    """An error that says nothing about the effect was not sent; where its class says more, that counts. Only what was not
-    sent is safe to make again by default.
+    """An error that says nothing about the effect was not sent; where its class says more, that counts.
+    Only what was not sent is safe to make again by default.
     """
     error = kind("message")
     default = Outcome.UNKNOWN if issubclass(kind, OutcomeUnknownError) else Outcome.NOT_SENT

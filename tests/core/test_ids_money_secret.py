@@ -74,11 +74,11 @@ def test_out_of_range_is_still_an_id(wall_ms: int, entropy: int) -> None:
 
 
 def test_calls_have_ids_of_their_own() -> None:
-    """Ten thousand calls of one millisecond of virtual time have ten thousand ids, all of that time."""
-    with Connector.from_config({"services": {"erp": {"base_url": "https://erp.example"}}}) as connector:
-        with fake(connector) as vendors:
-            vendors.answer("", 200)
-            ids = [connector.service("erp").get("/x").call.id for _ in range(500)]
+    """Five hundred calls of one millisecond of virtual time have five hundred ids, all of that time."""
+    config = {"services": {"erp": {"base_url": "https://erp.example"}}}
+    with Connector.from_config(config) as connector, fake(connector) as vendors:
+        vendors.answer("", 200)
+        ids = [connector.service("erp").get("/x").call.id for _ in range(500)]
     assert len(set(ids)) == 500
     assert len({text[:10] for text in ids}) == 1
 
@@ -164,19 +164,13 @@ def test_no_log_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
     assert TEXT not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "leave", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps], ids=lambda leave: leave.__name__
-)
-def test_a_secret_does_not_leave_by_copying(leave: Any) -> None:
-    """Pickle, copy and JSON refuse a secret, also deep inside something else, and their error does not show it."""
-    for thing in (SECRET, [SECRET], {"token": SECRET}):
-        try:
-            found = leave(thing)
-        except TypeError as error:
-            assert TEXT not in str(error)
-        else:
-            assert leave is copy.copy  # a shallow copy of a container holds the same secret
-            assert TEXT not in repr(found)
+@pytest.mark.parametrize("leave", [pickle.dumps, copy.deepcopy, json.dumps], ids=lambda leave: leave.__name__)
+@pytest.mark.parametrize("thing", [SECRET, [SECRET], {"token": SECRET}], ids=lambda thing: type(thing).__name__)
+def test_a_secret_does_not_leave_by_copying(leave: Any, thing: object) -> None:
+    """Pickle, deepcopy and JSON refuse a secret, also deep inside something else, and their error does not show it."""
+    with pytest.raises(TypeError) as caught:
+        leave(thing)
+    assert TEXT not in str(caught.value)
 
 
 def test_a_traceback_shows_no_secret() -> None:

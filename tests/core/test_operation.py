@@ -70,7 +70,13 @@ def test_defaults() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         plain.name = "y"  # type: ignore[misc]
     assert plain.classification is DEFAULT_CLASSIFICATION
-    assert (plain.cost, plain.allow_status, plain.timeout_seconds, plain.retry, plain.stream) == (1.0, (), None, None, False)
+    assert (plain.cost, plain.allow_status, plain.timeout_seconds, plain.retry, plain.stream) == (
+        1.0,
+        (),
+        None,
+        None,
+        False,
+    )
 
 
 def test_an_endpoint_makes_operations() -> None:
@@ -122,7 +128,7 @@ def perform(connector: Connector, thing: Any, **options: Any) -> Any:
 
 
 def test_a_flow(connector: Connector, vendors: Fake) -> None:
-    """Each step is a call of its own, with the key of the whole and its index; the flow's result is its return value."""
+    """Each step is a call of its own, with the key of the whole and its index; the flow's result is what it returns."""
     vendors.answer("create", {"id": "o_1"})
     vendors.answer("pay", {})
     flow = Flow(name="orders.place", steps=lambda: place([]))
@@ -146,7 +152,12 @@ def test_a_flow_can_clean_up(connector: Connector, vendors: Fake) -> None:
 
 def test_a_flow_has_one_deadline(connector: Connector, vendors: Fake) -> None:
     """The steps share the time of the whole: a slow one leaves the next less."""
-    vendors.answer("create", lambda _: (vendors.clock.advance(4.0), {"id": "o_1"})[1])
+
+    def slowly(_: Request) -> object:
+        vendors.clock.advance(4.0)
+        return {"id": "o_1"}
+
+    vendors.answer("create", slowly)
     vendors.answer("pay", TimeoutError())
     vendors.answer("cancel", TimeoutError())
     with pytest.raises(TimeoutError):
@@ -169,7 +180,9 @@ def test_a_bulk(connector: Connector, vendors: Fake) -> None:
         Operation(name=name, request=Request(method="POST", path=f"/{name}"), parse=outcomes)
         for name in ("one", "two", "three", "four")
     ]
-    result: BulkResult[int] = perform(connector, Bulk(name="numbers", chunks=chunks, sizes=[2, 3, 1, 1]), idempotency_key="k")
+    result: BulkResult[int] = perform(
+        connector, Bulk(name="numbers", chunks=chunks, sizes=[2, 3, 1, 1]), idempotency_key="k"
+    )
     assert [item.outcome.value for item in result.items] == [
         *["done", "done"],
         *["refused", "refused", "refused"],

@@ -61,4 +61,4 @@ def test_in_range(retries: int, delay: float, backoff: Any) -> None:
 def test_keyword_only() -> None:
     """Nobody has to remember the order of five numbers."""
     with pytest.raises(TypeError):
-        RetryPolicy(3)  # type: ignore[misc]
+        RetryPolicy(3)  # type: ignore[call-arg]

@@ -64,7 +64,7 @@ UNREADABLE: dict[str, str] = {
     "inf": "inf",
     "infinity": "Infinity",
     "arabic_digits": "١٢",
-    "full_width_digit": "５",
+    "full_width_digit": "\uff15",
     "superscript": "²",
     "underscore": "1_000",
     "inner_space": "1 000",

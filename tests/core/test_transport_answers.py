@@ -20,7 +20,7 @@ from nexus_connector.errors import InvalidRequestError
 from nexus_connector.headers import Headers
 from nexus_connector.message import Request
 from nexus_connector.stream import BodyStream
-from nexus_connector.testing.emulator import Answer, Behaviour, Bomb, Compute, DripBody, Infinite, Raw, VendorEmulator
+from nexus_connector.testing.emulator import Answer, Behaviour, Bomb, DripBody, Infinite, Raw, VendorEmulator
 from nexus_connector.testing.emulator import Stream as Endless
 from nexus_connector.transport import Received, SendError, TransportOptions
 from nexus_connector.transport.origin import split_base
@@ -391,11 +391,26 @@ def test_the_ways_a_body_ends(sender: Sender, data: bytes, body: bytes, is_strea
 )
 def test_an_answer_that_is_not_http_is_none(sender: Sender, data: bytes) -> None:
     """What is malformed is never half understood: no answer, the request written, the connection not used again."""
-    sender.on(data, Answer())
-    failure = sender.fail()
-    assert (failure.phase, failure.wrote, failure.timed_out) == ("read", True, False)
+    sender.on(data, data, Answer())
+    failures = [sender.fail()]
+    with pytest.raises(SendError) as caught:
+        sender.stream().read(time.monotonic() + 10)
+    failures.append(caught.value)
+    for failure in failures:
+        assert (failure.phase, failure.wrote, failure.timed_out) == ("read", True, False)
     assert sender.send().status == 200
-    assert sender.vendor.connections == 2
+    assert sender.vendor.connections == 3
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_a_body_shorter_than_its_length_is_none(sender: Sender, coding: str, is_stream: bool) -> None:
+    """A body that ends before its length does is no answer, even if its coding would be satisfied."""
+    body = gzip.compress(b"x" * 1000)
+    sender.on(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: 999\r\n\r\n%b" % (coding.encode(), body))
+    with pytest.raises(SendError) as caught:
+        read_all(sender.stream()) if is_stream else sender.send()
+    assert (caught.value.phase, caught.value.wrote, caught.value.transient) == ("read", True, True)
 
 
 # Content codings
@@ -465,8 +480,11 @@ def is_too_large(failure: SendError) -> bool:
     )
 
 
-def empty_members(_arrival: object) -> Answer:
-    return Answer(body=gzip.compress(b"") * (LIMIT // 10), headers={"Content-Encoding": "gzip"})
+NOTHING = gzip.compress(b"") * (LIMIT // 10)
+NOTHING_IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+    len(NOTHING),
+    NOTHING,
+)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +496,7 @@ def empty_members(_arrival: object) -> Answer:
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LIMIT + 1), id="until the end"),
         pytest.param(Answer(body=bytes(LIMIT + 1), gzip=True), id="gzip"),
         pytest.param(Bomb(1024), id="bomb"),
-        pytest.param(Compute(empty_members), id="compressed bytes of nothing"),
+        pytest.param(NOTHING_IN_CHUNKS, id="compressed bytes of nothing"),
         pytest.param(
             Answer(body=gzip.compress(gzip.compress(bytes(LIMIT + 1))), headers={"Content-Encoding": "gzip, gzip"}),
             id="gzip in gzip",

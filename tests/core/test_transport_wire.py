@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import queue
@@ -439,6 +440,27 @@ def test_a_write_that_breaks_without_an_answer(transport: PoolTransport) -> None
         assert (failure.phase, failure.wrote, failure.timed_out) == ("write", True, False)
 
 
+def test_a_write_that_breaks_closes_the_source(transport: PoolTransport) -> None:
+    """A source half read is closed with the send, not when its failure is forgotten."""
+    file = io.BytesIO(b"x" * 30_000_000)
+    with Peer(after_head(b"", reset)) as peer:
+        failure = fail(transport, peer.url, method="POST", source=Source(parts=[lambda: file]))
+        assert (failure.phase, failure.wrote, failure.timed_out) == ("write", True, False)
+        assert file.closed
+
+
+def test_a_write_that_breaks_at_once(transport: PoolTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that takes not a single byte leaves the request unwritten."""
+
+    def broken(*_args: object) -> int:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with Peer(answers(OK)) as peer:
+        monkeypatch.setattr(socket.socket, "send", broken)
+        failure = fail(transport, peer.url, method="POST", body=b"x")
+        assert (failure.phase, failure.wrote, failure.timed_out) == ("write", False, False)
+
+
 # What the request holds
 
 
@@ -467,6 +489,14 @@ class AbortOn(Abort):
             threading.Thread(target=self.fire).start()
 
 
+class AbortAtOnce(Abort):
+    """Fires in the same moment in which the send names its socket."""
+
+    def watch(self, sock: socket.socket | None) -> None:
+        self.fired = True
+        super().watch(sock)
+
+
 @contextlib.contextmanager
 def ends_at_once() -> Iterator[None]:
     begun = time.monotonic()
@@ -486,11 +516,12 @@ def test_an_abort_before_the_send(transport: PoolTransport) -> None:
 @pytest.mark.parametrize("round_", range(10))
 def test_an_abort_while_connecting(transport: PoolTransport, monkeypatch: pytest.MonkeyPatch, round_: int) -> None:
     """An abort ends a connection under way at any moment of it, and no further address is tried."""
-    with dead_addresses(3) as addresses:
-        name_leads_to(monkeypatch, *addresses)
+    with Peer(answers(OK)) as peer, dead_addresses(1) as addresses:
+        name_leads_to(monkeypatch, *addresses, ("127.0.0.1", int(peer.url.rpartition(":")[2])))
         with ends_at_once():
-            failure = fail(transport, "http://localhost", abort=AbortOn())
+            failure = fail(transport, "http://localhost", abort=AbortOn() if round_ else AbortAtOnce())
         assert (failure.phase, failure.wrote, failure.timed_out) == ("connect", False, False)
+        assert not peer.connections
 
 
 @pytest.mark.parametrize(
@@ -524,14 +555,6 @@ def test_an_abort_after_the_send(transport: PoolTransport) -> None:
         abort.fire()
         assert send(transport, peer.url).status == 200
         assert peer.connections == 1
-
-
-class AbortAtOnce(Abort):
-    """Fires in the same moment in which the send names its socket."""
-
-    def watch(self, sock: socket.socket | None) -> None:
-        self.fired = True
-        super().watch(sock)
 
 
 def test_an_abort_just_before_the_write(transport: PoolTransport) -> None:

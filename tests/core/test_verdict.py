@@ -73,7 +73,7 @@ def expected_reading(status: int, *, retry_after: bool) -> Reading:
 
 @pytest.mark.parametrize("retry_after", [True, False], ids=["retry_after", "plain"])
 def test_every_status(*, retry_after: bool) -> None:
-    """Below 400 it is done, 4xx and 503 with Retry-After are refusals, any other 5xx is unknown; a few are transient."""
+    """Below 400 it is done, 4xx and 503 with Retry-After are refusals, other 5xx are unknown; a few are transient."""
     header = "7" if retry_after else None
     for status in range(100, 1000):
         found = read_status(status, header, DEFAULT_CLASSIFICATION, now=0.0)
@@ -119,7 +119,7 @@ def test_a_lost_answer(*, wrote: bool, transient: bool) -> None:
 
 
 def test_the_safety_rule() -> None:
-    """Transient and not done; if unknown, only what cannot be done twice, and not where the vendor repeats its error."""
+    """Transient and not done; if unknown, only what cannot be done twice, and not where the vendor replays errors."""
     for safety, outcome, transient, replays in product(SAFETIES, Outcome, (True, False), (True, False)):
         allowed = may_repeat(safety, outcome, transient=transient, replays_errors=replays)
         if not transient or outcome is DONE:
@@ -187,8 +187,8 @@ def test_no_hook_sends_an_unsafe_unknown_again(fault: OSError, outcome: Outcome)
 
 @pytest.mark.parametrize(("outcome", "sends"), [(UNKNOWN, 1), (NOT_SENT, 1), (REFUSED, 3), (DONE, 1)])
 def test_a_hook_that_reads_an_answer_may_know_more(outcome: Outcome, sends: int) -> None:
-    """A 500 whose text says that nothing happened may be called a refusal, and a refusal may be sent again; that it was not
-    sent, with an answer at hand, or that it is unknown and safe, is not believed.
+    """A 500 whose text says that nothing happened may be called a refusal, and a refusal may be sent again.
+    That it was not sent, with an answer at hand, is not believed.
     """
     assert send(Classify(outcome=outcome, retry=True), "post", 500)[1] == sends
 
@@ -213,7 +213,7 @@ def test_a_good_answer_can_be_an_error() -> None:
 @pytest.mark.parametrize("outcome", [REFUSED, UNKNOWN, NOT_SENT])
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_the_error_says_what_the_verdict_says(status: int, outcome: Outcome, method: str) -> None:
-    """One outcome word everywhere: a changed verdict changes outcome, `retry_safe` and class of the error it carries."""
+    """One outcome word everywhere: a changed verdict changes outcome, `retry_safe` and class of its error."""
     changes: dict[str, Any] = {"outcome": outcome, "retry": False}
     if status == 200:
         changes["error"] = VendorError("It is none.")

@@ -18,6 +18,7 @@ import pytest
 from nexus_connector import AsyncConnector, Connector, IntegrationLog, hookimpl
 from nexus_connector.errors import ConnectorClosedError, ConnectorError, DeadlineExceededError
 from nexus_connector.testing.emulator import Answer, Hang, Stream, VendorEmulator
+from nexus_connector.transport.pool import PoolTransport
 
 SOON = 20.0
 
@@ -314,3 +315,14 @@ def test_ctrl_c_in_a_call_leaks_no_permit() -> None:
                 thread.join(SOON)
                 assert connector.service("crm").get("/x").status == 200
             assert connector.runtime.process.wire("crm").permits.free == 1
+
+
+def test_services_share_their_tls_contexts() -> None:
+    """Loading the certificate authorities takes milliseconds: services of one process share the result."""
+    services = {name: {"base_url": f"https://{name}.example"} for name in ("a", "b")}
+    with Connector.from_config({"services": services, "plugins": {"only": []}}) as connector:
+        process = connector.runtime.process
+        transports = [process.wire(name).transport for name in services]
+        assert all(isinstance(transport, PoolTransport) for transport in transports)
+        contexts = {id(vars(transport)["_contexts"]) for transport in transports}
+    assert contexts == {id(process.contexts)}

@@ -7,8 +7,8 @@ The vendor is real and on loopback; the retry plugin is active and allows one re
    written by then is a race, so that either outcome is right; the error, the repetition and the class must agree on it.
 3. ``hang``: the request arrives, no answer comes: the attempt's time runs out, then the call's.
 4. ``reset_after_request``: the request arrives, the connection is reset instead of an answer.
-5. ``reset_in_body``: the connection is reset in the middle of the answer's body. To HEAD no body is sent: the headers are
-   the whole answer, which is what this cell holds.
+5. ``reset_in_body``: the connection is reset in the middle of the answer's body. To HEAD no body is sent: the headers
+   are the whole answer, which is what this cell holds.
 6. ``status_500``: the vendor answers 500.
 7. ``status_503``: the vendor answers 503 without Retry-After: nothing says that it did not happen.
 8. ``put_off``: the vendor answers 429, then 503, each with ``Retry-After: 0``: refused, and welcome again at once.

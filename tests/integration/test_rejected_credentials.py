@@ -51,7 +51,8 @@ def connect(vendor: VendorEmulator, *hooks: object, retries: int = 0, **options:
 
 def sync_post(connector: Connector, **options: Any) -> Response:
     """Post on the blocking face."""
-    return connector.service("vendor").post("/thing", **options)
+    response: Response = connector.service("vendor").post("/thing", **options)
+    return response
 
 
 def async_post(connector: Connector, **options: Any) -> Response:
@@ -71,7 +72,7 @@ def post(request: pytest.FixtureRequest) -> Callable[..., Response]:
 
 
 def test_once_more_with_newer_ones(post: Callable[..., Response]) -> None:
-    """An unkeyed POST that met a 401 is sent again with newer credentials: it was refused, and is no retry of any policy."""
+    """An unkeyed POST that met a 401 is sent again with newer credentials: it was refused, and this is no retry."""
     tokens = Tokens(OLD, NEW)
     with VendorEmulator() as vendor, connect(vendor, tokens, retries=0) as connector:
         vendor.on("/thing", Compute(only_new))

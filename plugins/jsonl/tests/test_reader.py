@@ -62,10 +62,19 @@ def test_one_call_is_sorted(tmp_path: Path, write: Write, make_record: MakeRecor
 
 
 def test_a_mention_is_not_a_match(tmp_path: Path, write: Write, make_record: MakeRecord) -> None:
-    """A record that only names the call somewhere, as parent or in a body, is none of it."""
-    write(1, [make_record("child", call_id="d", parent_id="c1"), make_record("mine", call_id="c1", request_data="x")])
+    """A record that only names the call somewhere, as in a body, is none of it."""
+    write(
+        1, [make_record("child", call_id="d", request_data="c1"), make_record("mine", call_id="c1", request_data="x")]
+    )
 
     assert ids(read_records(tmp_path, call_id="c1")) == ["mine"]
+
+
+def test_the_parts_of_a_call_are_found(tmp_path: Path, write: Write, make_record: MakeRecord) -> None:
+    """The records of a flow are those of its steps: a part is found by the id of its parent."""
+    write(1, [make_record("step", call_id="d", parent_id="c1"), make_record("other", call_id="e", parent_id="c2")])
+
+    assert ids(read_records(tmp_path, call_id="c1")) == ["step"]
 
 
 @pytest.mark.parametrize("call_id", ["01KAGW", "a b", 'quo"te', "back\\slash", "Grüße", "line\nbreak", "a/b", ""])

@@ -188,11 +188,11 @@ def _info(info: CallInfo) -> dict[str, Any]:
 def _tell_answer(output: Output, response: Response, redactor: Redactor) -> None:
     info = response.call
     count = f"{info.attempts} attempt{'' if info.attempts == 1 else 's'}"
-    line = Text(status_line(response), style="good" if response.status < 400 else "bad")
-    output.err.print(line.append(f"  {count}, call {info.id}", style="quiet"))
+    status = (status_line(response), "good" if response.status < 400 else "bad")
+    output.err.print(Text.assemble(status, (f"  {count}, call {info.id}", "quiet")))
     shown = {"request id": info.request_id} if info.request_id else {}
     for name, value in {**shown, **shown_headers(response, redactor)}.items():
-        output.err.print(text_of(f"{name}: ", "quiet").append_text(text_of(value)))
+        output.err.print(Text.assemble((f"{name}: ", "quiet"), text_of(value)))
     output.err.print()
 
 
@@ -205,7 +205,7 @@ def _tell_failure(output: Output, error: ConnectorError) -> None:
         return
     if error.response is not None:
         _tell_answer(output, error.response, redactor)
-        output.note(body_text(error.response, redactor.secrets))
+        output.note(f"{body_text(error.response, redactor.secrets)}\n")
     table = Table.grid(padding=(0, 2))
     table.add_row("outcome", text_of(data["outcome"], OUTCOME_STYLES.get(data["outcome"], "")))
     table.add_row("retry safe", "yes" if error.retry_safe else "no")
@@ -214,7 +214,7 @@ def _tell_failure(output: Output, error: ConnectorError) -> None:
     table.add_row("attempts", str(error.attempts))
     if error.call_id:
         table.add_row("call", text_of(error.call_id))
-    output.err.print(table)
+    output.err.print(table, "")
 
 
 def _field_table(fields: dict[str, Any]) -> Table:

@@ -64,7 +64,7 @@ def call_timeline(connector: Connector, call_id: str) -> Timeline:
 
 
 def _chain_view(chain: Sequence[ChainEntry]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, border_style="quiet")
     table.add_column("slot", justify="right")
     for name in ("name", "kind", "from", "version"):
         table.add_column(name, overflow="fold")

@@ -178,7 +178,7 @@ def _vendor_table(rows: Sequence[VendorRow]) -> Table:
 
 
 def _new_table(*names: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, border_style="quiet")
     for name in names:
         table.add_column(name, overflow="fold")
     return table

@@ -77,7 +77,7 @@ class Reader(Iterator[Record]):
 
     def _is_wanted(self, moment: datetime, record: Record) -> bool:
         return (
-            (self._call_id is None or record.get("call_id") == self._call_id)
+            (self._call_id is None or self._call_id in (record.get("call_id"), record.get("parent_id")))
             and (self._service is None or record.get("service_name") == self._service)
             and (self._since is None or moment >= self._since)
         )
@@ -94,7 +94,7 @@ def read_records(
 
     Args:
         path: The directory.
-        call_id: Only those of this call.
+        call_id: Only those of this call, and of the calls that are parts of it.
         service: Only those of this service.
         since: Only those that began at this moment or later; UTC if it names no zone.
 

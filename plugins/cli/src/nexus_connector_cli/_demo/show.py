@@ -40,7 +40,7 @@ class Show:
         names = " and ".join(vendors)
         self.console.print(
             f"An application sends email; {names} are emulated, over real HTTP.\n"
-            "The code below is what runs: no vendor in it, no retry, no logging."
+            "The code below is what runs: no vendor in it, no second try, no logging."
         )
 
     def begin(self, number: int, title: str, remark: str = "") -> None:

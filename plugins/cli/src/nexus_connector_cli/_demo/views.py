@@ -71,7 +71,8 @@ def progress(watch: Watch, now: float) -> RenderableType:
             grid.add_row(f"attempt {line.number}", _answer(line), outcome, _limit(line.limited), took)
         else:
             part = line.passed(now) if index == len(lines) - 1 else 1.0
-            bar = Text("━" * round(part * _BAR), style="care").append("─" * (_BAR - round(part * _BAR)), style="quiet")
+            full = round(part * _BAR)
+            bar = Text.assemble(("━" * full, "care"), ("─" * (_BAR - full), "quiet"))
             left = f"{part * line.seconds:.1f} of {line.seconds:.1f} s" if part < 1 else f"{line.seconds:.1f} s"
             grid.add_row(Text("wait", style="quiet"), bar, "", "", left)
     if watch.success is None:
