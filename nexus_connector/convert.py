@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 import cattrs
 
 from .errors import ResponseFormatError
-from .strict import Number, describe, problems, strict_converter
+from .problems import describe, problems
+from .scalars import Number
+from .strict import strict_converter
 
 if TYPE_CHECKING:
     from .message import Into, Response

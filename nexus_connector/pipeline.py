@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
@@ -139,21 +139,30 @@ def _layer(stage: Stage, inner: Next) -> Next:
 
 def _guarded(stage: Stage, inner: Next) -> Next:
     async def layer(call: Call, request: Request) -> Result:
+        result: object
         try:
-            return await stage(call, request, inner)
+            result = await stage(call, request, inner)
         except ConnectorError:
             raise
         except Exception as error:
-            if (misuse := misuse_of(error)) is not None:
-                raise misuse from error
-            message = f"Stage {stage.name!r} raised {type(error).__name__} in a call of {call.service}."
+            text = f"raised {type(error).__name__}"
             hint = "Its own exception is the cause; mend the stage or remove its plugin."
-            context: dict[str, Any] = {
-                "operation": call.operation.name,
-                "call_id": call.id,
-                "tenant_id": call.tenant_id,
-                "attempts": call.attempts,
-            }
-            raise PluginError(message, hint=hint, service=call.service, **context) from error
+            raise misuse_of(error) or _broken(stage, call, text, hint) from error
+        if not isinstance(result, Result):
+            hint = "Return what next returned, or Result(verdict, response)."
+            raise _broken(stage, call, f"returned {type(result).__name__}, not a Result,", hint)
+        return result
 
     return layer
+
+
+def _broken(stage: Stage, call: Call, text: str, hint: str) -> PluginError:
+    return PluginError(
+        f"Stage {stage.name!r} {text} in a call of {call.service}.",
+        hint=hint,
+        service=call.service,
+        operation=call.operation.name,
+        call_id=call.id,
+        tenant_id=call.tenant_id,
+        attempts=call.attempts,
+    )

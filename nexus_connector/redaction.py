@@ -24,8 +24,6 @@ import attrs
 __all__ = ["DEFAULT_REDACTOR", "Redactor", "mask"]
 
 _HIDDEN: Final = "****"
-_type: Final = cast("Callable[[object], Any]", type)  # for type checkers: what came in as Any stays Any
-_MAX_NODES: Final = 10_000  # of one tree: branches shared between nodes would otherwise multiply without end
 _PLAIN, _ODD, _CARD, _SECRET, _LINE = range(5)  # what a key means; _LINE: its value in free text may contain blanks
 
 _SENSITIVE: Final = re.compile(
@@ -72,7 +70,7 @@ _CARD_NUMBER: Final = re.compile(
     r"(?<![\w.])(?<![0-9a-fA-F]-)(?:3[47][0-9]{2}([ -])[0-9]{6}\1[0-9]{5}"
     r"|[2-6][0-9]{3}([ -]?)[0-9]{4}\2[0-9]{4}\2[0-9]{1,4}(?:\2[0-9]{1,3})?)(?!\w|\.[0-9])"
 )
-_EMAIL: Final = re.compile(r"(?<![\w.+*'-])([\w.+*'-])[\w.+*'-]*+(@|%40)(?=(?:[\w-]++\.)++[^\W\d])")
+_EMAIL: Final = re.compile(r"(?<![\w.+*-])([\w.+*-])[\w.+*-]*+(@|%40)(?=(?:[\w-]++\.)++[^\W\d])")
 _PHONE: Final = re.compile(r"(?<![\w+])((?:\+|%2[Bb])[1-9][0-9]{0,4})[0-9]{4,7}([0-9]{3})(?![0-9])")
 _JOINT: Final = re.compile(r"[:=>%(]")
 _NAME: Final = re.compile(  # possessive throughout: each letter is looked at once, whatever the text
@@ -89,8 +87,6 @@ _VALUE_OF: Final = {
 }
 _LITERALS: Final = frozenset({"null", "none", "true", "false"})
 _LABEL: Final = re.compile(r"[\w.-]+:")
-_FORM: Final = re.compile(r"[^\s=&{<\"]+=[^\s&]*+(?:&[^\s&]*+)*+")
-_TEXTUAL: Final = re.compile(r"^text/|json|xml|javascript|yaml|x-www-form-urlencoded|graphql")
 
 
 def mask(value: str) -> str:
@@ -138,48 +134,6 @@ class _Names(dict[str, int]):
         if len(name) <= 64:
             self[name] = kind
         return kind
-
-
-def _forms(secret: str) -> set[str]:
-    """Every encoding in which a secret may turn up inside other text."""
-    forms = {secret, *(line.strip() for line in secret.splitlines() if len(line) > 15 and not line.startswith("--"))}
-    for text in (secret, secret.strip()):
-        raw = text.encode("utf-8", "surrogatepass")
-        escaped = [json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]]
-        quoted = [quote(raw), quote(raw, safe=""), quote_plus(raw), quote(raw, safe="!~*'()")]
-        forms |= {text, *escaped, *(json.dumps(form)[1:-1] for form in escaped), *quoted}
-        forms |= {re.sub("%..", lambda code: code[0].lower(), form) for form in quoted}
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            forms |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
-            # inside a longer text (user:secret) base64 depends on the place modulo three; what does not is the middle
-            forms |= {encode(b"\0" * n + raw).decode()[(n * 8 + 5) // 6 : (n + len(raw)) * 8 // 6] for n in (0, 1, 2)}
-    return {form for form in forms if len(form) >= 6}
-
-
-class _Exact:
-    """The exact values, compiled: all their forms in one pattern, longest first."""
-
-    def __init__(self, secrets: tuple[str, ...]) -> None:
-        self._masks = {form: mask(secret) for secret in secrets if len(secret) >= 6 for form in _forms(secret)}
-        self._short = frozenset(secret for secret in secrets if len(secret) < 6)
-        by_letter: dict[str, list[str]] = {}
-        for form in sorted(self._masks, key=len, reverse=True):
-            by_letter.setdefault(form[0], []).append(re.escape(form[1:]))
-        branches = [f"{re.escape(letter)}(?:{'|'.join(rest)})" for letter, rest in by_letter.items()]
-        self._pattern = re.compile("|".join(branches) or "(?!)")
-        self.shortest = min(map(len, (*self._masks, *self._short)), default=1 << 62)
-        self.longest = max([256, *map(len, self._masks)])
-        self.numbers = any(map(str.isdecimal, secrets))
-
-    def hide(self, text: str) -> str:
-        if len(text) < self.shortest:
-            return text
-        return _HIDDEN if text in self._short else self._pattern.sub(lambda found: self._masks[found[0]], text)
-
-
-# Every call derives a redactor from the same few credentials, and compiling them costs more than a whole call.
-_shared_names = lru_cache(maxsize=64)(_Names)
-_shared_exact = lru_cache(maxsize=256)(_Exact)
 
 
 def _luhn(number: str) -> bool:
@@ -246,6 +200,7 @@ def _hide_pairs(text: str, names: _Names) -> str:
 
 
 def _hide_shapes(text: str, *, personal: bool, cards: bool = True) -> str:
+    """Mask what is recognisable by itself, whatever name it has."""
     if _SHAPED.search(text):
         text = _SHAPES.sub(lambda found: mask(found[0]), text)
         text = _BASIC.sub(rf"\1{_HIDDEN}", _BEARER.sub(lambda found: found[1] + mask(found[2]), text))
@@ -256,10 +211,63 @@ def _hide_shapes(text: str, *, personal: bool, cards: bool = True) -> str:
     return _PHONE.sub(rf"\1{_HIDDEN}\2", text) if personal and ("+" in text or "%2" in text) else text
 
 
+def _forms(secret: str) -> set[str]:
+    """Every encoding in which a secret may turn up inside other text."""
+    forms = {secret, *(line.strip() for line in secret.splitlines() if len(line) > 15 and not line.startswith("--"))}
+    for text in (secret, secret.strip()):
+        raw = text.encode("utf-8", "surrogatepass")
+        escaped = [json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]]
+        quoted = [quote(raw), quote(raw, safe=""), quote_plus(raw), quote(raw, safe="!~*'()")]
+        forms |= {text, *escaped, *(json.dumps(form)[1:-1] for form in escaped), *quoted}
+        forms |= {re.sub("%..", lambda code: code[0].lower(), form) for form in quoted}
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            forms |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
+            # inside a longer text (user:secret) base64 depends on the place modulo three; what does not is the middle
+            forms |= {encode(b"\0" * n + raw).decode()[(n * 8 + 5) // 6 : (n + len(raw)) * 8 // 6] for n in (0, 1, 2)}
+    return {form for form in forms if len(form) >= 6}
+
+
+class _Exact:
+    """The exact values in all their forms, longest first: the few long ones one by one, the others as one pattern."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        self._masks = {form: mask(secret) for secret in secrets if len(secret) >= 6 for form in _forms(secret)}
+        self._short = frozenset(secret for secret in secrets if len(secret) < 6)
+        forms = sorted(self._masks, key=len, reverse=True)
+        self._long = [form for form in forms if len(form) > 128]  # a private key takes a tenth of a second to compile
+        by_letter: dict[str, list[str]] = {}
+        for form in forms[len(self._long) :]:
+            by_letter.setdefault(form[0], []).append(re.escape(form[1:]))
+        branches = [f"{re.escape(letter)}(?:{'|'.join(rest)})" for letter, rest in by_letter.items()]
+        self._pattern = re.compile("|".join(branches) or "(?!)")
+        self.shortest = min(map(len, (*forms, *self._short)), default=1 << 62)
+        self.longest = max([256, *map(len, forms)])
+        self.numbers = any(map(str.isdecimal, secrets))
+
+    def hide(self, text: str) -> str:
+        """Mask every known value in a text."""
+        if len(text) < self.shortest:
+            return text
+        if text in self._short:
+            return _HIDDEN
+        for form in self._long:
+            text = text.replace(form, self._masks[form])
+        return self._pattern.sub(lambda found: self._masks[found[0]], text)
+
+
+# Every call derives a redactor from the same few credentials, and compiling them costs more than a whole call.
+_shared_names = lru_cache(maxsize=64)(_Names)
+_shared_exact = lru_cache(maxsize=256)(_Exact)
+_FORM: Final = re.compile(r"[^\s=&{<\"]+=[^\s&]*+(?:&[^\s&]*+)*+")
+_TEXTUAL: Final = re.compile(r"^text/|json|xml|javascript|yaml|x-www-form-urlencoded|graphql")
+_MAX_NODES: Final = 10_000  # of one tree: branches shared between nodes would otherwise multiply without end
+_type: Final = cast("Callable[[object], Any]", type)  # for type checkers: what came in as Any stays Any
+
+
 def _requoted(part: str, redact: Callable[[str], str]) -> str:
     plain = unquote_plus(part)
     clean = redact(plain)
-    return part if clean == plain else quote(clean, safe="*@:/+,;=!~'()$", errors="replace")
+    return part if clean == plain else quote(clean, safe="*@:/,;=!~'()$", errors="replace")
 
 
 def _decoded(raw: bytes, whole: bool) -> str | None:
@@ -387,8 +395,10 @@ class Redactor:
             return self._clean(value, self.max_text)
         if kind is int or kind is float:
             return self._number(value)
-        if value is None or kind is bool or depth <= 0:
-            return "<deeper>" if value is not None and kind is not bool else value
+        if value is None or kind is bool:
+            return value
+        if depth <= 0:
+            return "<deeper>"
         if kind is dict:
             return self._fields(value, depth - 1, budget)
         if kind is list or kind is tuple:
@@ -480,10 +490,14 @@ class Redactor:
 
     def _redact(self, text: str, *, whole: bool = True) -> str:
         text = self._exact.hide(text)
-        if not _SUSPECT.search(text):
-            return text
-        text = _hide_shapes(text, personal=self.personal, cards=whole)
-        return _hide_pairs(text, self._names) if whole else text
+        for _ in range(8):  # what a mask leaves over may look like a secret only now that it stands alone
+            if not _SUSPECT.search(text):
+                break
+            before, text = text, _hide_shapes(text, personal=self.personal, cards=whole)
+            text = _hide_pairs(text, self._names) if whole else text
+            if text == before or _HIDDEN not in text:
+                break
+        return text
 
     def _query(self, query: str) -> str:
         fields: list[str] = []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,7 @@ from types import UnionType
 from typing import (
     Any,
     Literal,
-    Self,
     TypeAlias,
-    TypeVar,
     Union,
     cast,
     get_args,
@@ -30,110 +27,27 @@ from uuid import UUID
 import attrs
 import cattrs
 from cattrs.errors import (
-    AttributeValidationNote,
-    ClassValidationError,
-    ForbiddenExtraKeysError,
     IterableValidationError,
     IterableValidationNote,
 )
 from cattrs.gen import make_dict_structure_fn, typeddicts
 from cattrs.strategies import configure_union_passthrough
 
-T = TypeVar("T")
+from .scalars import (
+    JSON_NAMES,
+    MismatchError,
+    Number,
+    boolean,
+    decimal,
+    from_text,
+    name_of,
+    no_bytes,
+    number,
+    text,
+    whole,
+)
+
 Hook: TypeAlias = Callable[[Any, Any], Any]
-
-_JSON_NAMES: dict[type, str] = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    Decimal: "a number",
-    str: "text",
-    list: "a list",
-    dict: "an object",
-}
-
-
-class MismatchError(ValueError):
-    """A value that does not have the expected form; its text holds no value."""
-
-
-class Number(float):
-    """A JSON number that remembers its digits, so that a Decimal gets them all."""
-
-    text: str
-
-    def __new__(cls, text: str) -> Self:
-        """Make a number of its digits."""
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
-
-
-def name_of(value: object) -> str:
-    """Name the form of a JSON value, as ``text`` or ``a number``."""
-    return "a number" if isinstance(value, float) else _JSON_NAMES.get(type(value), type(value).__name__)
-
-
-def _text(value: object, _: object) -> str:
-    if isinstance(value, str):
-        return value
-    message = f"expected text, got {name_of(value)}"
-    raise MismatchError(message)
-
-
-def _bool(value: object, _: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    message = f"expected true or false, got {name_of(value)}"
-    raise MismatchError(message)
-
-
-def _int(value: object, _: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    message = f"expected a whole number, got {name_of(value)}"
-    raise MismatchError(message)
-
-
-def _float(value: object, _: object) -> float:
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    message = f"expected a finite number, got {name_of(value)}"
-    raise MismatchError(message)
-
-
-def _decimal(value: object, _: object) -> Decimal:
-    text = value.text if isinstance(value, Number) else value
-    if isinstance(text, str | int | Decimal) and not isinstance(text, bool):
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            number = Decimal("NaN")
-        if number.is_finite():
-            return number
-    message = f"expected a decimal number, got {name_of(value)}"
-    raise MismatchError(message)
-
-
-def _bytes(value: object, _: object) -> bytes:
-    message = f"JSON holds no bytes, got {name_of(value)}: decode it in a callable"
-    raise MismatchError(message)
-
-
-def _from_text(kind: type[T], what: str, parse: Any) -> Any:
-    def convert(value: object, _: object) -> T:
-        if isinstance(value, kind):
-            return value
-        if isinstance(value, str):
-            try:
-                return parse(value)  # type: ignore[no-any-return]  # each parser makes its own kind
-            except ValueError:
-                pass
-        message = f"expected {what}, got {name_of(value)}" + (" of another form" if isinstance(value, str) else "")
-        raise MismatchError(message)
-
-    return convert
 
 
 def _also_of_subclasses(base: type, hook: Hook) -> Hook:
@@ -161,12 +75,19 @@ def strict_converter(*, forbid_extra_keys: bool) -> cattrs.Converter:
     """
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=forbid_extra_keys)
     configure_union_passthrough(str | int | float | bool | None, converter)
-    for kind, hook in ((str, _text), (bool, _bool), (int, _int), (float, _float), (Decimal, _decimal), (bytes, _bytes)):
+    for kind, hook in (
+        (str, text),
+        (bool, boolean),
+        (int, whole),
+        (float, number),
+        (Decimal, decimal),
+        (bytes, no_bytes),
+    ):
         converter.register_structure_hook(kind, _also_of_subclasses(kind, hook))
-    converter.register_structure_hook(datetime, _from_text(datetime, "a time (ISO 8601)", datetime.fromisoformat))
-    converter.register_structure_hook(date, _from_text(date, "a date (ISO 8601)", date.fromisoformat))
-    converter.register_structure_hook(UUID, _from_text(UUID, "a UUID", UUID))
-    converter.register_structure_hook(Path, _from_text(Path, "a path", Path))
+    converter.register_structure_hook(datetime, from_text(datetime, "a time (ISO 8601)", datetime.fromisoformat))
+    converter.register_structure_hook(date, from_text(date, "a date (ISO 8601)", date.fromisoformat))
+    converter.register_structure_hook(UUID, from_text(UUID, "a UUID", UUID))
+    converter.register_structure_hook(Path, from_text(Path, "a path", Path))
     converter.register_structure_hook_func(lambda kind: kind is object or kind is Any, lambda value, _: _plain(value))
     converter.register_structure_hook_factory(_is_plain_union, _plain_union)
     converter.register_structure_hook_factory(_is_choice, _choice)
@@ -232,7 +153,7 @@ def _plain(value: Any) -> Any:
 def _plain_union(kind: Any) -> Hook:
     """One of several kinds of JSON values, told apart by type: ``true`` is no int; a whole number may be a float."""
     kinds = get_args(kind)
-    expected = " or ".join("a whole number" if each is int else _JSON_NAMES[each] for each in kinds)
+    expected = " or ".join("a whole number" if each is int else JSON_NAMES[each] for each in kinds)
 
     def convert(value: Any, _: object) -> object:
         found: Any = cast("object", value).__class__
@@ -243,7 +164,7 @@ def _plain_union(kind: Any) -> Hook:
         if found is int and int not in kinds:
             found = float
         if found in kinds:
-            return _float(value, float) if found is float else value
+            return number(value, float) if found is float else value
         message = f"expected {expected}, got {name_of(value)}"
         raise MismatchError(message)
 
@@ -320,12 +241,12 @@ def _each(converter: cattrs.Converter, items: Iterable[tuple[object, object, Any
         try:
             converted.append(converter.structure(item, target))
         except Exception as error:
-            note = IterableValidationNote("", cast("int", place), target)  # pyright: ignore[reportCallIssue]
+            note = IterableValidationNote("", cast("int", place), target)
             error.add_note(note)
             errors.append(error)
     if errors:
         message = "items do not have the expected form"
-        raise IterableValidationError(message, errors, kind)
+        raise IterableValidationError(message, errors, kind)  # pyright: ignore[reportCallIssue]  # its __new__ takes three
     return converted
 
 
@@ -353,35 +274,3 @@ def _typed_dict(converter: cattrs.Converter, kind: Any) -> Hook:
         return inner(value, target)
 
     return convert
-
-
-def problems(error: BaseException, path: str = "") -> Iterator[tuple[str, BaseException]]:
-    """Walk the tree of a failed conversion: yields each place, as ``items[3].price``, and what is wrong there."""
-    if not isinstance(error, ClassValidationError | IterableValidationError):
-        yield path, error
-        return
-    for each in error.exceptions:
-        place = path
-        for note in getattr(each, "__notes__", []):
-            if isinstance(note, AttributeValidationNote):
-                place = f"{path}.{note.name}" if path else note.name
-            elif isinstance(note, IterableValidationNote):
-                place = (
-                    f"{path}[{note.index}]"
-                    if isinstance(note.index, int)
-                    else f"{path}.{note.index}"
-                    if path
-                    else str(note.index)
-                )
-        yield from problems(each, place)
-
-
-def describe(error: BaseException) -> str:
-    """Say what is wrong at one place, without the value that stands there."""
-    if isinstance(error, MismatchError):
-        return str(error)
-    if isinstance(error, KeyError):
-        return "is missing"
-    if isinstance(error, ForbiddenExtraKeysError):
-        return "has unknown keys"
-    return f"does not have the expected form ({type(error).__name__})"

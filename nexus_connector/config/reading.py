@@ -15,8 +15,10 @@ import cattrs
 from cattrs.errors import ForbiddenExtraKeysError
 
 from ..errors import ConfigurationError
-from ..strict import MismatchError, problems, strict_converter
-from ..strict import describe as describe_form
+from ..problems import describe as describe_form
+from ..problems import problems
+from ..scalars import MismatchError
+from ..strict import strict_converter
 from .model import ServiceConfig
 from .secrets import SecretRef, secret_ref
 from .sources import EnvText, is_table

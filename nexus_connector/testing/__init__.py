@@ -8,14 +8,16 @@ from .fake import Answerable, Clock, Fake, Sent, fake
 
 if TYPE_CHECKING:
     from .emulator import VendorEmulator
-    from .suites import AdapterContract, GateContract, StageContract
+    from .suites import AdapterContract, Fault, GateContract, Sample, StageContract
 
 __all__ = [
     "AdapterContract",
     "Answerable",
     "Clock",
     "Fake",
+    "Fault",
     "GateContract",
+    "Sample",
     "Sent",
     "StageContract",
     "VendorEmulator",
@@ -25,7 +27,9 @@ __all__ = [
 _LATER = {
     "VendorEmulator": "emulator",
     "AdapterContract": "suites",
+    "Fault": "suites",
     "GateContract": "suites",
+    "Sample": "suites",
     "StageContract": "suites",
 }
 

@@ -1,6 +1,6 @@
 """The suites of the test kit: subclass one in your own tests, say what is tested, and its tests are yours.
 
-Needs pytest. ``tests/test_contract.py`` of a plugin is five lines:
+They need pytest. The contract test of a plugin is five lines:
 
 >>> from nexus_connector import Stage
 >>> class TestMyStage(StageContract):
@@ -10,7 +10,8 @@ Needs pytest. ``tests/test_contract.py`` of a plugin is five lines:
 
 from __future__ import annotations
 
+from .adapter_contract import AdapterContract, Fault, Sample
 from .gate_contract import GateContract, GateWorld
 from .stage_contract import Played, Rest, StageContract
 
-__all__ = ["GateContract", "GateWorld", "Played", "Rest", "StageContract"]
+__all__ = ["AdapterContract", "Fault", "GateContract", "GateWorld", "Played", "Rest", "Sample", "StageContract"]

@@ -277,6 +277,23 @@ def test_what_is_no_failure_passes_untouched(error: BaseException) -> None:
     assert journal == ["> outer", "< outer"]
 
 
+@pytest.mark.parametrize("wrong", [None, Response(status=200)], ids=["none", "response"])
+def test_what_is_no_result_is_a_plugin_error(wrong: Any) -> None:
+    """A stage that forgets to return, or returns the bare response, is named."""
+
+    class Wrong(Stage):
+        name, slot = "wrong", 300
+
+        async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+            result: Result = wrong
+            return result
+
+    with pytest.raises(
+        PluginError, match=f"Stage 'wrong' returned {type(wrong).__name__}, not a Result, in a call of crm"
+    ):
+        play(Wrong())
+
+
 def test_a_result_without_answer_and_error_is_a_plugin_error() -> None:
     """The core has nothing to return then."""
 

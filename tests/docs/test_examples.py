@@ -1,9 +1,9 @@
 """The examples of ``README.md`` and ``docs/`` are executed, page by page, and what they print is compared.
 
 The Python blocks of a page run one after the other, in one namespace and in an empty working directory. A block whose first
-line is a comment with nothing but a file's name is written to that file instead, say ``# connector.toml``; Python files are
-imported at the end of the page, and their test functions run. A text block that stands directly behind a Python block is
-what that one prints.
+line is a comment with nothing but a file's name is written to that file instead, say ``# connector.toml``. At the end of the
+page its Python files are imported, and pytest runs those called ``test_*.py``. A text block that stands directly behind a
+Python block is what that one prints.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -27,7 +28,9 @@ PAGES = [ROOT / "README.md", *sorted(each for each in (ROOT / "docs").rglob("*.m
 LANGUAGES = {"python", "toml", "text", "console"}
 """Those of code blocks. ``pycon``, ``py`` and the like would be shown as Python and not run."""
 
-_FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,}|:{3,})(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<fence>`{3,}|~{3,}|:{3,})(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
+)
 _FILE = re.compile(r"# (?P<name>[\w-]+\.(?:py|toml))")
 
 
@@ -101,11 +104,14 @@ def run(block: Block, page: Path, namespace: ModuleType) -> str:
     return printed.getvalue()
 
 
-def run_tests(module: ModuleType) -> None:
-    """Call the test functions of a module."""
-    for name, function in list(vars(module).items()):
-        if name.startswith("test_") and callable(function):
-            function()
+def check_file(file: str, folder: Path) -> None:
+    """Import a Python file that a page shows, or run its tests."""
+    if not file.startswith("test_"):
+        importlib.import_module(file.removesuffix(".py"))
+        return
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", file]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @every_page
@@ -120,8 +126,7 @@ def test_the_examples_of_a_page_run(page: Path, namespace: ModuleType, tmp_path:
             assert run(block, page, namespace) == (block.output or ""), f"{page_id(page)}:{block.line}"
     for file in files:
         if file.endswith(".py"):
-            run_tests(importlib.import_module(file.removesuffix(".py")))
-    run_tests(namespace)
+            check_file(file, tmp_path)
 
 
 @every_page
@@ -151,7 +156,9 @@ def test_what_is_found() -> None:
 def test_a_wrong_example_is_noticed(code: str, output: str | None, namespace: ModuleType) -> None:
     """Another output, an output that nobody wrote down and an exception each fail."""
     with pytest.raises((AssertionError, ZeroDivisionError)):
-        assert run(Block(language="python", text=code, line=1, output=output), ROOT / "x.md", namespace) == (output or "")
+        assert run(Block(language="python", text=code, line=1, output=output), ROOT / "x.md", namespace) == (
+            output or ""
+        )
 
 
 def test_the_two_commands() -> None:

@@ -1,5 +1,5 @@
 """A user's work against the public surface, never run, only checked; each mistake at the end must be caught."""
-# pyright: reportUnnecessaryTypeIgnoreComment=error, enableTypeIgnoreComments=false
+# pyright: reportUnnecessaryTypeIgnoreComment=error
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_reminder() -> None:
 
 
 # deliberate mistakes: an ignore that ignores nothing is an error, so each must be caught
-connector.on(CircuitChanged)(lambda event: event.colour)  # type: ignore[attr-defined]  # pyright: ignore
-wrong: str = connector.execute("erp", ORDER, path_values={"order_id": "42"})  # type: ignore[assignment]  # pyright: ignore
-connector.payments.charge(12.5, "pm_1", idempotency_key="k")  # type: ignore[arg-type]  # pyright: ignore
-connector.email.send_transactional_email("a@b.c", "s", "b", extra={"asm": 1})  # type: ignore[dict-item]  # pyright: ignore
+connector.on(CircuitChanged)(lambda event: event.colour)  # type: ignore[attr-defined]
+wrong: str = connector.execute("erp", ORDER, path_values={"order_id": "42"})  # type: ignore[assignment]
+connector.payments.charge(12.5, "pm_1", idempotency_key="k")  # type: ignore[arg-type]
+connector.email.send_transactional_email("a@b.c", "s", "b", extra={"asm": 1})  # type: ignore[dict-item]

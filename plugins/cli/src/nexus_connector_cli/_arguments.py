@@ -12,7 +12,8 @@ from typing import Any, cast, get_args, get_type_hints
 import click
 
 from nexus_connector import Money
-from nexus_connector.strict import describe, problems, strict_converter
+from nexus_connector.problems import describe, problems
+from nexus_connector.strict import strict_converter
 
 
 def pairs(arguments: Iterable[str], what: str) -> dict[str, list[str]]:
