@@ -294,9 +294,5 @@ def _rebuild(kind: type[ConnectorError], unknown: bool, message: str, fields: di
 
 
 def without_frames(error: ConnectorError) -> ConnectorError:
-    """Drop the pipeline's own frames from an error's traceback; those of a plugin that failed stay.
-
-    >>> without_frames(ConnectorError("x")).__traceback__ is None
-    True
-    """
+    """Drop the pipeline's own frames from an error's traceback; those of a plugin that failed stay."""
     return error if isinstance(error, PluginError) else error.with_traceback(None)

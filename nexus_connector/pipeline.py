@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import attrs
 
@@ -139,9 +139,8 @@ def _layer(stage: Stage, inner: Next) -> Next:
 
 def _guarded(stage: Stage, inner: Next) -> Next:
     async def layer(call: Call, request: Request) -> Result:
-        result: object
         try:
-            result = await stage(call, request, inner)
+            result = cast("object", await stage(call, request, inner))  # a plugin may forget to return one
         except ConnectorError:
             raise
         except Exception as error:

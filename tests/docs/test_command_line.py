@@ -34,7 +34,7 @@ def option_rows(command: click.Command) -> Rows:
 
 
 def test_every_command_is_listed(docs: Docs, commands: Mapping[str, click.Command]) -> None:
-    """command-line.md has a section for each command, with its short help and its own options; the shared ones stand on top."""
+    """command-line.md has a section for each command, with its help and its own options; shared ones stand on top."""
     text = docs.page("reference/command-line.md")
     found = docs.sections(text, 3)
     assert list(found) == list(commands)

@@ -1,4 +1,4 @@
-"""The reference page of the configuration says what the code says: every option, and the ranges that are really kept."""
+"""The reference page of the configuration says what the code says: every option, and the ranges that are kept."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def options_of(kind: type[Any]) -> list[Any]:
 
 @pytest.mark.parametrize(("heading", "kind"), option_tables())
 def test_every_option_is_listed(docs: Docs, heading: str, kind: type[Any]) -> None:
-    """configuration.md lists each option of each table, in its order, with type, unit, default and the text of the code."""
+    """configuration.md lists each option of each table, in its order, with type, unit, default and text of the code."""
     found = documented(docs, heading)
     assert [row[0] for row in found] == [f"`{field.name}`" for field in options_of(kind)]
     for (_, value, default, meaning), field in zip(found, options_of(kind), strict=True):
@@ -111,8 +111,8 @@ def test_every_option_is_listed(docs: Docs, heading: str, kind: type[Any]) -> No
 
 
 @pytest.mark.parametrize(("heading", "kind"), option_tables())
-def test_every_range_is_the_real_one(heading: str, kind: type[Any]) -> None:
-    """A range in configuration.md is the one that the class keeps: its ends are taken or refused, what lies beyond is refused."""
+def test_every_range_is_the_real_one(docs: Docs, heading: str, kind: type[Any]) -> None:
+    """A range in configuration.md is the one that the class keeps: what lies beyond it is refused."""
     found = documented(docs, heading)
     for (name, value, _, _), field in zip(found, options_of(kind), strict=True):
         choices = [choice for each in kinds(field.type) if get_origin(each) is Literal for choice in get_args(each)]

@@ -1,9 +1,9 @@
 """The examples of ``README.md`` and ``docs/`` are executed, page by page, and what they print is compared.
 
-The Python blocks of a page run one after the other, in one namespace and in an empty working directory. A block whose first
-line is a comment with nothing but a file's name is written to that file instead, say ``# connector.toml``. At the end of the
-page its Python files are imported, and pytest runs those called ``test_*.py``. A text block that stands directly behind a
-Python block is what that one prints.
+The Python blocks of a page run one after the other, in one namespace and in an empty working directory. A block whose
+first line is a comment with nothing but a file's name is written to that file instead, say ``# connector.toml``. At the
+end of the page its Python files are imported, and pytest runs those called ``test_*.py``. A text block that stands
+directly behind a Python block is what that one prints.
 """
 
 from __future__ import annotations
@@ -140,10 +140,8 @@ def test_no_example_escapes(page: Path) -> None:
 
 
 def test_what_is_found() -> None:
-    """Of a page the blocks are found with their lines, and a text belongs to the Python block directly before it only."""
-    page = "\n".join(
-        ["```python", "print(1)", "```", "", "```text", "1", "```", "```text", "2", "```", "```toml", "# a.toml", "```"]
-    )
+    """The blocks of a page are found with their lines; a text belongs to the Python block directly before it only."""
+    page = "```python\nprint(1)\n```\n\n```text\n1\n```\n```text\n2\n```\n```toml\n# a.toml\n```"
     assert blocks_of(page) == [
         Block(language="python", text="print(1)\n", line=2, output="1\n"),
         Block(language="text", text="2\n", line=9),
@@ -159,10 +157,3 @@ def test_a_wrong_example_is_noticed(code: str, output: str | None, namespace: Mo
         assert run(Block(language="python", text=code, line=1, output=output), ROOT / "x.md", namespace) == (
             output or ""
         )
-
-
-def test_the_two_commands() -> None:
-    """The README gives the two commands by which a stranger, and CI, runs this repository, in these words."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert 'pip install "nox[uv]" && nox -s demo\n' in readme
-    assert "nox -s tests\n" in readme

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nexus_connector import Connector, Gate, Outcome, hookimpl
-from nexus_connector.verdict import DEFAULT_CLASSIFICATION, Reading, Safety, may_repeat, read_failure, read_status
+from nexus_connector.judge import lost, refuse
+from nexus_connector.verdict import (
+    DEFAULT_CLASSIFICATION,
+    Reading,
+    Safety,
+    Verdict,
+    may_repeat,
+    read_failure,
+    read_status,
+)
 
 if TYPE_CHECKING:
     from conftest import Docs
@@ -39,7 +48,7 @@ class EverySlot:
 
 
 def test_the_table_of_slots_is_the_chain(docs: Docs) -> None:
-    """order.md lists slot and name of every stage that the core and the shipped plugins put into a chain, in its order."""
+    """order.md lists slot and name of every stage of the core and the shipped plugins, in the order of the chain."""
     config = {"services": {"crm": {"base_url": "https://crm.example"}}}
     with Connector.from_config(config, plugins=[EverySlot()]) as connector:
         chain = [(entry.slot, entry.name) for entry in connector.explain("crm") if entry.kind in {"core", "stage"}]
@@ -59,57 +68,50 @@ STATUSES: Mapping[str, tuple[int, ...]] = {
     "501, 505, 506, 510, 511": (501, 505, 506, 510, 511),
     "any other 5xx": (500, 502, 503, 504, 507, 599),
 }
+NO_CALL: Any = None
+FAILURES: Mapping[str, Reading | Verdict] = {
+    "before the first byte was written: name, connection, TLS": read_failure(wrote=False),
+    "after it": read_failure(wrote=True),
+    "a certificate that does not verify": read_failure(wrote=False, transient=False),
+    "a body larger than `max_body_bytes`, or not what its encoding says": read_failure(wrote=True, transient=False),
+    "our own refusal: a gate, a hook, no credentials": refuse(NO_CALL, None).verdict,
+    "the call was cancelled while it was sent": lost().verdict,
+}
 
 
-def reading_row(reading: Reading) -> tuple[str, ...]:
+def shown(found: Reading | Verdict) -> tuple[str, ...]:
     """Return a reading as safety.md shows it."""
-    return reading.outcome.value, reading.health, "yes" if reading.transient else "no"
+    again = found.transient if isinstance(found, Reading) else found.retry
+    return found.outcome.value, found.health, "yes" if again else "no"
+
+
+def verdict_rows(docs: Docs, *, skip: int) -> dict[str, tuple[str, ...]]:
+    """Return a table of verdicts by its first column."""
+    text = docs.sections(docs.page("explanation/safety.md"), 2)["From an answer to a verdict"]
+    return {name: tuple(cells) for name, *cells in docs.rows(text, skip=skip)}
 
 
 def test_the_table_of_statuses(docs: Docs) -> None:
     """safety.md gives each status the outcome, health and transience that the core reads out of it."""
-    found = {
-        name: tuple(cells)
-        for name, *cells in docs.rows(
-            docs.sections(docs.page("explanation/safety.md"), 2)["From an answer to a verdict"]
-        )
-    }
+    found = verdict_rows(docs, skip=0)
     asked = found.pop("503 with Retry-After")
-    assert reading_row(read_status(503, "1", DEFAULT_CLASSIFICATION, now=0.0)) == asked
+    assert shown(read_status(503, "1", DEFAULT_CLASSIFICATION, now=0.0)) == asked
     assert set(found) == set(STATUSES)
     for name, statuses in STATUSES.items():
         for status in statuses:
-            assert reading_row(read_status(status, None, DEFAULT_CLASSIFICATION, now=0.0)) == found[name], status
+            assert shown(read_status(status, None, DEFAULT_CLASSIFICATION, now=0.0)) == found[name], status
 
 
 def test_the_table_of_failures(docs: Docs) -> None:
-    """safety.md gives a send without an answer the outcome that the core reads out of whether anything was written."""
-    found = {
-        name: tuple(cells)
-        for name, *cells in docs.rows(
-            docs.sections(docs.page("explanation/safety.md"), 2)["From an answer to a verdict"], skip=1
-        )
-    }
-    for name, cells in found.items():
-        if name.startswith("before the first byte"):
-            assert reading_row(read_failure(wrote=False)) == cells
-        elif name == "after it":
-            assert reading_row(read_failure(wrote=True)) == cells
-        elif "certificate" in name:
-            assert reading_row(read_failure(wrote=False, transient=False)) == cells
-        elif "max_body_bytes" in name:
-            assert reading_row(read_failure(wrote=True, transient=False)) == cells
-    assert Refusal(NotSentError("no")).error.outcome is Outcome.NOT_SENT
+    """safety.md gives each way to have no answer the outcome, health and transience that the core makes of it."""
+    assert verdict_rows(docs, skip=1) == {name: shown(reading) for name, reading in FAILURES.items()}
 
 
 @pytest.mark.parametrize("safety", ["safe", "idempotent", "keyed", "unsafe"])
 def test_the_table_of_repetitions(docs: Docs, safety: Safety) -> None:
     """safety.md says of each safety after which outcomes a transient verdict is followed by another attempt."""
-    words = {
-        name.strip("`"): after
-        for name, _, after in docs.rows(docs.sections(docs.page("explanation/safety.md"), 2)["What is sent again"])
-    }
-    sent = {outcome.value for outcome in Outcome if may_repeat(safety, outcome, transient=True)}
+    text = docs.sections(docs.page("explanation/safety.md"), 2)["What is sent again"]
+    words = {name.strip("`"): after for name, _, after in docs.rows(text)}
     named = re.findall(r"`(\w+)`", words[safety]) or ["not_sent", "refused", "unknown"]
-    assert sent == set(named)
+    assert {outcome.value for outcome in Outcome if may_repeat(safety, outcome, transient=True)} == set(named)
     assert not any(may_repeat(safety, outcome, transient=False) for outcome in Outcome)

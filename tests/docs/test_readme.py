@@ -32,13 +32,16 @@ def test_the_plugins_of_the_readme(docs: Docs) -> None:
     assert {folder.name for folder in folders} == installed
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_lead_somewhere(docs: Docs) -> None:
     """Every relative link of README, changelog, security note and pages leads to a file that exists."""
-    top = [docs.root / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")]
-    broken = []
-    for each in [*top, *(file for file in (docs.root / "docs").rglob("*.md") if "_build" not in file.parts)]:
-        prose = re.sub(r"^```.*?^```", "", each.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
-            if not (each.parent / target).exists():
-                broken.append(f"{each.relative_to(docs.root)}: {target}")
-    assert broken == []
+    for page in [*docs.pages, docs.root / "CHANGELOG.md", docs.root / "SECURITY.md"]:
+        prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose)
+        assert [target for target in targets if not (page.parent / target).exists()] == [], page
+
+
+def test_the_two_commands(docs: Docs) -> None:
+    """The README gives the two commands by which a stranger, and CI, runs this repository, in these words."""
+    lines = (docs.root / "README.md").read_text("utf-8").splitlines()
+    assert '$ pip install "nox[uv]" && nox -s demo' in lines
+    assert "$ nox -s tests" in lines

@@ -31,7 +31,7 @@ def specifications() -> list[FunctionType]:
 
 
 def test_every_hook_has_its_section(docs: Docs) -> None:
-    """hooks.md has a section for each specification, in its order, headed by its name and arguments, with its own text."""
+    """hooks.md has a section for each specification, in its order, headed by its signature, with its own text."""
     found = docs.sections(docs.page("reference/hooks.md"), 3)
     assert list(found) == [
         f"{each.__name__}({', '.join(inspect.signature(each).parameters)})" for each in specifications()
@@ -97,7 +97,7 @@ def test_every_event_has_its_section(docs: Docs, part: str, module: ModuleType) 
 
 
 def test_the_error_tree(docs: Docs) -> None:
-    """The tree of errors.md names each public class once, below its parent, and the built-in classes that it also is."""
+    """The tree of errors.md names each public class once, below its parent, and the built-in class that it also is."""
     tree = docs.page("reference/errors.md").partition("```text\n")[2].partition("```")[0].splitlines()
     above: list[str] = []
     found: dict[str, tuple[str, str]] = {}
