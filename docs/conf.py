@@ -20,6 +20,8 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"{project} {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import attrs
 
+from .errors import ConfigurationError
 from .message import Request
 from .secret import Secret
 
@@ -66,7 +67,13 @@ class Credentials:
 
     @classmethod
     def basic(cls, username: str, password: Secret) -> Credentials:
-        """User name and password in the Authorization header (RFC 7617)."""
+        """User name and password in the Authorization header (RFC 7617).
+
+        Raises:
+            ConfigurationError: If the user name holds a colon, which would begin the password.
+        """
+        if ":" in username:
+            raise ConfigurationError("A user name holds no colon (RFC 7617).", hint="Check the user name.")
         pair = b64encode(f"{username}:{password.reveal()}".encode()).decode()
         headers = {"Authorization": Secret(f"Basic {pair}")}
         return cls(method=AuthMethod.BASIC, headers=headers, secrets=(password, Secret(pair)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import final
 
 import attrs
 
 from .errors import InvalidRequestError
 
+_AMOUNT = re.compile("-?[0-9]+([.][0-9]+)?")
 _CURRENCY = re.compile("[A-Z]{3}")
 
 
@@ -17,10 +18,7 @@ def _amount(value: str | int | Decimal) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         message = f"An amount of money is text, int or Decimal, not {type(value).__name__}."
         raise InvalidRequestError(message, hint='Write it as text: Money("12.50", "EUR").')
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        amount = Decimal("NaN")
+    amount = Decimal(value) if not isinstance(value, str) or _AMOUNT.fullmatch(value) else Decimal("NaN")
     if not amount.is_finite():
         message = f"{value!r} is not an amount of money."
         raise InvalidRequestError(message, hint='Use digits and a point: Money("12.50", "EUR").')

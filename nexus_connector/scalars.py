@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
+
+_DIGITS = re.compile("-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?")
 
 JSON_NAMES: dict[type, str] = {
     type(None): "null",
@@ -77,10 +80,7 @@ def decimal(value: object, _: object) -> Decimal:
     """A number with all its digits, or text that is one."""
     digits = value.text if isinstance(value, Number) else value
     if isinstance(digits, str | int | Decimal) and not isinstance(digits, bool):
-        try:
-            found = Decimal(digits)
-        except InvalidOperation:
-            found = Decimal("NaN")
+        found = Decimal(digits) if not isinstance(digits, str) or _DIGITS.fullmatch(digits) else Decimal("NaN")
         if found.is_finite():
             return found
     message = f"expected a decimal number, got {name_of(value)}"

@@ -18,7 +18,7 @@ class Secret:
     """A secret value in a mapping; its repr, str and pickle show nothing of it.
 
     Args:
-        value: The secret itself, at least one character.
+        value: The secret itself; empty only where a vendor wants an empty password.
 
     Raises:
         TypeError: If `value` is not text (bytes would be hidden badly in a repr of what wraps them).

@@ -177,8 +177,10 @@ class GateContract:
         connector = Connector.from_config(config, plugins=[_Brings(bring), *plugins], check=False)
         with connector, fake(connector, seed=seed) as vendors:
             vendors.answer("", 200)
-            yield GateWorld(connector, vendors, watching)
-        assert not watching.violations, watching.violations[0]
+            try:
+                yield GateWorld(connector, vendors, watching)
+            finally:  # first: what the test itself found follows from it
+                assert not watching.violations, watching.violations[0]
 
     def test_it_has_a_name_and_an_order(self) -> None:
         """A name of its own, an order among the gates, and the store it was given or none."""

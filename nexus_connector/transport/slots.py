@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import queue
 import weakref
+from typing import TypeAlias
 
 
 class Slot:
     """The right to use one connection.
 
     Dropped instead of put back (Ctrl-C between any two steps), it leaves a new one in its place. It knows its home
-    weakly, so that a dropped pool takes its slots with it.
+    weakly, so that a dropped pool takes its slots with it; a spent one knows none.
     """
 
-    __slots__ = ("_home",)
+    __slots__ = ("home",)
 
-    def __init__(self, home: weakref.ref[queue.SimpleQueue[Slot]]) -> None:
-        self._home = home
+    def __init__(self, home: _Home | None) -> None:
+        self.home = home
 
     def __del__(self) -> None:
-        home = self._home()
-        if home is not None:
-            home.put(Slot(self._home))
+        free = self.home and self.home()
+        if free is not None:
+            free.put(Slot(self.home))
+
+
+_Home: TypeAlias = weakref.ref[queue.SimpleQueue[Slot]]
 
 
 class Slots:
-    """The free slots of one origin. A `queue.SimpleQueue` may be put to from `__del__`, inside any lock.
+    """The free slots of one origin. A `queue.SimpleQueue` may be put to from ``__del__``, inside any lock.
 
     >>> slots = Slots(1)
     >>> slot = slots.take(0.0)
@@ -52,8 +56,11 @@ class Slots:
             return None
 
     def put(self, slot: Slot) -> None:
-        """Put a slot back."""
-        self._free.put(slot)
+        """Put a slot back; `slot` itself is spent, since an old traceback may still hold it."""
+        fresh = Slot(None)
+        # No call in between: an interrupt finds exactly one of them alive.
+        fresh.home, slot.home = slot.home, None
+        self._free.put(fresh)
 
     def __len__(self) -> int:
         return self._free.qsize()

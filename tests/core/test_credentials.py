@@ -132,3 +132,9 @@ def test_a_secret_that_no_header_can_hold(value: str) -> None:
             connector.service("erp").get("/x")
         assert vendors.sent() == []
     assert TEXT not in str(caught.value)
+
+
+def test_a_user_name_holds_no_colon() -> None:
+    """RFC 7617: a colon in the user name would begin the password."""
+    with pytest.raises(ConfigurationError, match="colon"):
+        Credentials.basic("a:b", Secret("secret"))

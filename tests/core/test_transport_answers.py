@@ -133,7 +133,7 @@ def test_a_path_that_is_none_is_refused(sender: Sender, path: str) -> None:
     ],
 )
 def test_a_base_url_that_leads_into_the_open_is_refused(transport: PoolTransport, base_url: str) -> None:
-    """Plain HTTP goes to this machine only, and a base URL is scheme, host, port and path; nothing is sent otherwise."""
+    """Plain HTTP goes to this machine only, and a base URL is scheme, host, port and path; else nothing is sent."""
     with pytest.raises(InvalidRequestError) as caught:
         transport.send(Request(base_url=base_url), deadline=time.monotonic() + 10)
     assert "secret" not in str(caught.value)
@@ -481,9 +481,12 @@ def is_too_large(failure: SendError) -> bool:
 
 
 NOTHING = gzip.compress(b"") * (LIMIT // 10)
-NOTHING_IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (
-    len(NOTHING),
-    NOTHING,
+NOTHING_IN_CHUNKS = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+    % (
+        len(NOTHING),
+        NOTHING,
+    )
 )
 
 

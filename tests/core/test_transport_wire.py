@@ -766,7 +766,7 @@ def test_the_names_below_the_public_surface_exist(owner: type, name: str) -> Non
 
 
 def test_the_pool_is_urllib3s_own_and_passes_through_our_hooks(transport: PoolTransport) -> None:
-    """urllib3 makes connections of our class and keeps idle ones in our store: otherwise its renaming would go unseen."""
+    """urllib3 makes connections of our class and keeps idle ones in our store: else its renaming would go unseen."""
     with Peer(answers(OK)) as peer:
         send(transport, peer.url)
         pool = next(iter(transport._lanes.values()))._pool

@@ -214,6 +214,17 @@ def test_a_call_without_a_key_is_sent_again_under_its_own_id(face: str) -> None:
         assert [arrival.key for arrival in vendor.arrivals] == [response.call.id] * 2
 
 
+def test_a_made_up_key_is_not_the_callers() -> None:
+    """A call keyed by its own id is resent here, but the caller's next call would have another key: not safe."""
+    with VendorEmulator() as vendor, connect(vendor.url, "status_500", keyed=True) as connector:
+        vendor.on("POST /thing", Answer(500))
+        with pytest.raises(OutcomeUnknownError) as caught:
+            connector.execute("vendor", endpoint(HttpMethod.POST))
+        assert [arrival.key for arrival in vendor.arrivals] == [caught.value.call_id] * SENDS
+    assert (caught.value.retry_safe, caught.value.outcome) == (False, Outcome.UNKNOWN)
+    assert "It may have happened" in str(caught.value)
+
+
 def test_a_key_nobody_honours_is_refused() -> None:
     """A key that the vendor does not honour and nothing keeps is an error before sending, not a false promise."""
     with VendorEmulator() as vendor, connect(vendor.url, "status_500", keyed=False) as connector:
