@@ -39,5 +39,5 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!nexus_connector\b).*"),
     ("py:class", r"nexus_connector(\.\w+)*\.[A-Z]"),  # type variables
     ("py:class", r"nexus_connector(\.\w+)*\._\w+(\.\w+)*"),  # private modules
-    ("py:class", r"nexus_connector\.(body\.Source|errors\.ConnectorError|stream\.StreamBody)"),  # described in words
+    ("py:class", r"nexus_connector\.(body\.Source|errors\.\w+|stream\.StreamBody)"),  # described in words
 ]

@@ -150,8 +150,11 @@ class Background:
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all that is queued now is delivered; returns whether it was in time."""
-        if self._thread is None or threading.current_thread() is self._thread:
-            return self._thread is None
+        thread = self._thread
+        if thread is None or not thread.is_alive():  # after close: it ended when everything was out
+            return True
+        if threading.current_thread() is thread:
+            return False
         marker = _Marker(3)
         self._posts.append(marker)
         self._records.append(marker)

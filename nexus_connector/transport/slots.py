@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import weakref
-from typing import TypeAlias
 
 
 class Slot:
@@ -14,18 +13,14 @@ class Slot:
     weakly, so that a dropped pool takes its slots with it; a spent one knows none.
     """
 
-    __slots__ = ("home",)
-
-    def __init__(self, home: _Home | None) -> None:
-        self.home = home
+    home: weakref.ref[queue.SimpleQueue[Slot]] | None = None
 
     def __del__(self) -> None:
         free = self.home and self.home()
         if free is not None:
-            free.put(Slot(self.home))
-
-
-_Home: TypeAlias = weakref.ref[queue.SimpleQueue[Slot]]
+            fresh = Slot()
+            fresh.home = self.home
+            free.put(fresh)
 
 
 class Slots:
@@ -46,7 +41,9 @@ class Slots:
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         home = weakref.ref(self._free)
         for _ in range(count):
-            self._free.put(Slot(home))
+            slot = Slot()
+            slot.home = home
+            self._free.put(slot)
 
     def take(self, seconds: float) -> Slot | None:
         """Take a free slot, or ``None`` if there is none within `seconds`."""
@@ -57,7 +54,7 @@ class Slots:
 
     def put(self, slot: Slot) -> None:
         """Put a slot back; `slot` itself is spent, since an old traceback may still hold it."""
-        fresh = Slot(None)
+        fresh = Slot()
         # No call in between: an interrupt finds exactly one of them alive.
         fresh.home, slot.home = slot.home, None
         self._free.put(fresh)
