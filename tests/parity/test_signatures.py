@@ -40,7 +40,7 @@ COUNTERPARTS = {
     "__exit__": "__aexit__",
     "__iter__": "__aiter__",
 }
-SYNC_ON_BOTH = {"__init__", "from_file", "from_config", "check", "explain", "service", "on", "via"}
+SYNC_ON_BOTH = {"from_file", "from_config", "check", "explain", "service", "on", "via"}
 """What waits for nothing, and so is not awaited on the awaited face either."""
 
 
@@ -50,7 +50,7 @@ def methods(kind: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for base in reversed(kind.__mro__[:-1]):
         for name, value in vars(base).items():
-            if name in ON_ONE_FACE or (name.startswith("_") and name not in {"__init__", *COUNTERPARTS, *back}):
+            if name in ON_ONE_FACE or (name.startswith("_") and name not in {*COUNTERPARTS, *back}):
                 continue
             found[back.get(name, name)] = getattr(value, "__func__", value)
     return found
