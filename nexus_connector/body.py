@@ -22,6 +22,7 @@ from .errors import InvalidRequestError
 from .secret import Secret
 
 Content: TypeAlias = bytes | BinaryIO | os.PathLike[str]
+"""A body or file: bytes, an open binary file, or the path of one; the last two are read while they are sent."""
 
 CHUNK_BYTES = 65_536
 

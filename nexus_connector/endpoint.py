@@ -160,7 +160,7 @@ class Endpoint(Generic[T]):
     def options(path: str, **options: Unpack[EndpointOptions]) -> Endpoint[Response]: ...
     @staticmethod
     def options(path: str, *, into: Into[Any] | None = None, **options: Unpack[EndpointOptions]) -> Endpoint[Any]:
-        """Describe a OPTIONS of this path.
+        """Describe an OPTIONS of this path.
 
         Args:
             path: Path with placeholders, as ``/orders/{id}``.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Into: TypeAlias = type[T] | Callable[[Any], T]
+"""What an answer becomes: a class, converted strictly, or any callable, given the parsed JSON."""
 
 _NO_HEADERS = Headers()
 _FORBIDDEN = re.compile("[\r\n\0]")

@@ -32,12 +32,18 @@ class Pager:
     into: Into[Any]
     name: str
 
-    def first(self, path: str, query: Mapping[str, object], path_values: Mapping[str, object]) -> Operation[Page[Any]]:
-        """Return the operation for the first page."""
+    def first(self, path: str, options: Mapping[str, Any]) -> Operation[Page[Any]]:
+        """Return the operation for the first page.
+
+        Args:
+            path: Path of the list.
+            options: ``query``, ``path_values`` and ``headers``, if there are any.
+        """
         rules = self.rules
         sized = {rules.size_parameter: rules.size} if rules.size_parameter else {}
-        request = build_request("GET", path, path_values=path_values, query={**sized, **query})
-        return self._operation(request, 1, 0)
+        query = {**sized, **options.get("query", {})}
+        values, headers = options.get("path_values"), options.get("headers")
+        return self._operation(build_request("GET", path, path_values=values, query=query, headers=headers), 1, 0)
 
     def _operation(self, request: Request, number: int, seen: int) -> Operation[Page[Any]]:
         def parse(response: Response) -> Page[Any]:

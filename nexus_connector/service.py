@@ -10,7 +10,15 @@ from .errors import InvalidRequestError
 from .io.drive import drive
 from .message import Into, Response
 from .operation import CallOptions, Operation, Page
-from .service_calls import BodyOptions, ReadOptions, call_options, pager, request_operation, stream_operation
+from .service_calls import (
+    BodyOptions,
+    ListOptions,
+    ReadOptions,
+    call_options,
+    pager,
+    request_operation,
+    stream_operation,
+)
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -207,33 +215,25 @@ class Service:
         return self._send("PATCH", path, into, allow_status, options)
 
     def paginate(
-        self,
-        path: str,
-        /,
-        *,
-        into: Into[T],
-        query: Mapping[str, object] | None = None,
-        path_values: Mapping[str, object] | None = None,
-        max_pages: int = 10_000,
+        self, path: str, /, *, into: Into[T], max_pages: int = 10_000, **options: Unpack[ListOptions]
     ) -> Iterator[T]:
         """Iterate over a list that comes in pages; each page is a call of its own.
 
         Args:
             path: Path of the list.
             into: Class or callable for one item.
-            query: Query parameters of the first page.
-            path_values: Values of the path's placeholders.
             max_pages: After this many pages the list is taken for endless.
+            options: See `ListOptions`.
 
         Raises:
             ConnectorError: Whatever went wrong; InvalidRequestError after `max_pages`.
         """
         target = self._connector.runtime.target(self.name)
-        operation: Operation[Page[T]] | None = pager(target, path, into).first(path, query or {}, path_values or {})
+        operation: Operation[Page[T]] | None = pager(target, path, into).first(path, options)
         for _ in range(max_pages):
             if operation is None:
                 return
-            page: Page[T] = self._connector.perform(self.name, operation)
+            page: Page[T] = self._connector.perform(self.name, operation, call_options(options))
             yield from page.items
             operation = page.next
         if operation is not None:

@@ -53,6 +53,24 @@ class BodyOptions(ReadOptions, total=False):
     content: Content
 
 
+class ListOptions(TypedDict, total=False):
+    """What a list takes besides its path and items; each page is a call with these.
+
+    Attributes:
+        query: Query parameters of the first page.
+        path_values: Values of the path's placeholders; quoted.
+        headers: Header fields.
+        timeout_seconds: Time of each page.
+        tenant_id: Tenant on whose behalf it is read.
+    """
+
+    query: Mapping[str, object]
+    path_values: Mapping[str, object]
+    headers: Mapping[str, str]
+    timeout_seconds: float | None
+    tenant_id: str | None
+
+
 def call_options(options: Mapping[str, Any]) -> CallOptions:
     """Take out of a method's options what concerns the call."""
     names = ("timeout_seconds", "idempotency_key", "tenant_id")

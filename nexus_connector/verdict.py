@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .message import Response
 
 Safety: TypeAlias = Literal["safe", "idempotent", "keyed", "unsafe"]
+"""Whether sending it twice can do it twice: it changes nothing, changes it once, is known by its key, or can."""
 Health: TypeAlias = Literal["ok", "fail", "ignore"]
 Phase: TypeAlias = Literal["dns", "connect", "tls", "write", "read"]
 

@@ -36,6 +36,7 @@ class AtomicOp:
 
 
 Item: TypeAlias = tuple[AtomicOp, Key, Sequence[Plain]]
+"""One operation on one key, with its arguments."""
 
 
 class Store(Protocol):

@@ -16,7 +16,7 @@ class Slot:
     home: weakref.ref[queue.SimpleQueue[Slot]] | None = None
 
     def __del__(self) -> None:
-        free = self.home and self.home()
+        free = self.home() if self.home is not None else None
         if free is not None:
             fresh = Slot()
             fresh.home = self.home

@@ -109,6 +109,11 @@ WRONG = {
         '[services.crm]\nbase_url = "https://x.example"\npagination = { style = "curser" }\n',
         ["services.crm.pagination.style", "cursor"],
     ),
+    "a shared store that nothing opens": (
+        '[stores]\nshared = "redis://localhost"\n',
+        ["stores.shared", "'redis'", "plugin"],
+    ),
+    "a durable store that nothing opens": ('[stores]\ndurable = "sqlite:///x.db"\n', ["stores.durable", "'sqlite'"]),
     "no TOML": ("[services\n", ["connector.toml", "no TOML"]),
 }
 

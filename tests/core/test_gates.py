@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -56,10 +57,12 @@ class CountingStore(MemoryStore):
         super().__init__(lambda: 0.0)
         self.blocking = blocking
         self.trips: list[list[str]] = []
+        self.threads: list[str] = []
 
     def run(self, items: Sequence[Item]) -> list[Plain]:
-        """Note the keys of one round trip."""
+        """Note the keys of one round trip, and who made it."""
         self.trips.append([key[-1] for _, key, _ in items])
+        self.threads.append(threading.current_thread().name)
         return super().run(items)
 
 
@@ -290,10 +293,11 @@ def test_a_refusal_harms_nobodys_health(world: World) -> None:
 # Waiting
 
 
-def test_the_longest_wait_counts(world: World) -> None:
+@pytest.mark.parametrize(("first", "second"), [(2, 3.5), (3.5, 2)])
+def test_the_longest_wait_counts(world: World, first: float, second: float) -> None:
     """Reservations run at the same time: the attempt waits for the last of them, in virtual time, then is sent."""
-    world.gate("a", judge=partial(wait, 2))
-    world.gate("b", judge=partial(wait, 3.5))
+    world.gate("a", judge=partial(wait, first))
+    world.gate("b", judge=partial(wait, second))
     with world.connect() as connector, fake(connector) as vendors:
         vendors.answer("", 200)
         connector.service("crm").get("/x")
@@ -481,7 +485,10 @@ def test_on_a_store_that_blocks_settle_is_posted(world: World) -> None:
             asyncio.run(connector.as_async().service("crm").get("/x"))
         connector.flush()
     assert [line for line in world.calls_of("a") if line[0] == "settled"] == [("settled", 1), ("settled", 2)]
-    assert sorted(world.store.trips) == [["a"], ["a"], ["a.settled"], ["a.settled"]]
+    assert world.store.trips == [["a"], ["a.settled"]] * 2
+    own, background, io_thread, again = world.store.threads
+    assert (own, background, again) == (threading.current_thread().name, "nexus-background", "nexus-background")
+    assert io_thread.startswith("nexus-io")
 
 
 # Gates that break their contract

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import socket
 import ssl
 import threading
@@ -40,7 +40,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
     return str(path)
 
 
-def server_context(authority: trustme.CA, *names: str, **times: datetime.datetime) -> ssl.SSLContext:
+def server_context(authority: trustme.CA, *names: str, **times: dt.datetime) -> ssl.SSLContext:
     """A server's context with a certificate for these names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*(names or ("127.0.0.1", "api.example")), **times).configure_cert(context)
@@ -147,8 +147,8 @@ def test_an_unknown_authority_is_refused(vendor: VendorEmulator) -> None:
 
 def test_an_expired_certificate_is_refused(transport: PoolTransport, authority: trustme.CA) -> None:
     """A certificate whose time is over is refused for good."""
-    long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    times = {"not_before": long_ago, "not_after": long_ago + datetime.timedelta(days=1)}
+    long_ago = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    times = {"not_before": long_ago, "not_after": long_ago + dt.timedelta(days=1)}
     with VendorEmulator(ssl_context=server_context(authority, "127.0.0.1", **times)) as vendor:
         failure = fail(transport, vendor.url)
     assert (failure.phase, failure.wrote, failure.transient) == ("tls", False, False)

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import urllib3
@@ -67,7 +67,7 @@ class Peer:
         with contextlib.suppress(OSError), connection:
             script(connection)
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -598,7 +598,13 @@ def test_an_abort_reaches_a_stream(transport: PoolTransport) -> None:
 
 def test_closing_wakes_the_sends_under_way(transport: PoolTransport) -> None:
     """A close from another thread ends a send that waits for its answer."""
-    with Peer(lambda connection: (read_head(connection), transport.close(), hang(connection)) and None) as peer:
+
+    def close(connection: socket.socket) -> None:
+        read_head(connection)
+        transport.close()
+        hang(connection)
+
+    with Peer(close) as peer:
         with ends_at_once():
             failure = fail(transport, peer.url)
         assert (failure.phase, failure.wrote, failure.timed_out) == ("read", True, False)
@@ -681,9 +687,10 @@ def test_an_interrupt_mid_read_costs_no_slot(monkeypatch: pytest.MonkeyPatch) ->
 
     with Peer(answers(OK)) as peer:
         for _ in range(3):
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            with monkeypatch.context() as patch:
                 patch.setattr(socket.socket, "recv_into", interrupted)
-                send(transport, peer.url)
+                with pytest.raises(KeyboardInterrupt):
+                    send(transport, peer.url)
         assert socket.socket.recv_into is real
         assert send(transport, peer.url).status == 200
     transport.close()
@@ -702,7 +709,7 @@ class InterruptAt:
     def __call__(self, _frame: FrameType, event: str, _argument: object) -> None:
         if event in {"call", "c_return"}:
             self._left -= 1
-            if self.has_come:
+            if self._left == -1:
                 raise KeyboardInterrupt
 
     def __enter__(self) -> None:

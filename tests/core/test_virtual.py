@@ -160,8 +160,9 @@ def test_cancelling_a_gather_ends_every_task() -> None:
         await diary.io.sleep(1)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         drive(diary.gather([sibling, interrupt, diary.task("waiting", 0)], 2))
+    assert caught.tb is not None  # its frames still hold the siblings: nothing but the gather can have ended them
     assert ended == [1]
     with pytest.raises(KeyboardInterrupt):
         drive(diary.gather([partial(interrupt), sibling], 1))

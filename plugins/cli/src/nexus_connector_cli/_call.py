@@ -76,7 +76,7 @@ def call(
     query: tuple[str, ...],
     json_body: str | None,
 ) -> None:
-    r"""Make one call, with every hook, retry and limit that the application's own calls have.
+    """Make one call, with every hook, retry and limit that the application's own calls have.
 
     \b
       nexus call crm GET /orders/7
@@ -85,7 +85,7 @@ def call(
 
     A value is taken as JSON if the method wants no text there; a name that comes several times is a list. The body or
     result goes to standard output, status and headers to standard error. Exits 1 if the call fails.
-    """
+    """  # noqa: D301  # click wants the control sign itself
     connector = invocation.connector()
     options = CallOptions(tenant_id=tenant, idempotency_key=key, timeout_seconds=timeout)
     extras = Extras(options=options, via=via, headers=headers, query=query, json_body=json_body)

@@ -33,3 +33,4 @@ class _Retry:
 
 
 plugin: Plugin[RetryOptions] = Plugin(name="retry", factory=lambda _: _Retry(), config=RetryOptions)
+"""What the entry point names."""
