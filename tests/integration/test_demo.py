@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+NEXUS = str(Path(sys.executable).with_name("nexus"))
+"""The command as it is installed."""
 UNUSABLE = {"NEXUS__SERVICES__CRM__TIMEOUT_SECONDS": "no number", "NEXUS_APP": "no_module:connector"}
 """What would end every command that looks at the environment's configuration."""
 
@@ -17,7 +19,7 @@ def nexus(*arguments: object, folder: Path, **variables: str) -> str:
     """Run ``nexus`` in a process of its own, in a folder that has a configuration which nobody could use."""
     folder.joinpath("connector.toml").write_text("this is no TOML")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS")} | variables
-    command = [sys.executable, "-m", "nexus_connector_cli", *map(str, arguments)]
+    command = [NEXUS, *map(str, arguments)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, cwd=folder, env=environment, check=False
     )
@@ -126,7 +128,7 @@ def test_terminal_gets_a_live_display(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
-    command = [sys.executable, "-m", "nexus_connector_cli", "demo"]
+    command = [NEXUS, "demo"]
     with subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path, env={**environment, "TERM": "xterm-256color"}
     ) as process:
