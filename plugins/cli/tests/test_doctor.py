@@ -145,12 +145,13 @@ def test_memory_store_under_gates_is_a_warning(nexus, app):
     assert finding(free, "stores.shared", "ok")
 
 
-def test_other_store_is_named(nexus, config):
-    """A store that processes share is fine; its password is not shown."""
+def test_a_store_that_nothing_opens_is_a_failure(nexus, config):
+    """A store for which nothing is installed is said by its scheme; its password is not shown."""
     config('[stores]\nshared = "redis://user:canary-word@localhost/0"\n')
-    text = finding(nexus("doctor", "--json"), "stores.shared", "ok")["text"]
-    assert text.startswith("redis://")
-    assert "canary-word" not in text
+    ran = nexus("doctor", "--json")
+    assert ran.code == 1
+    assert "nothing installed opens 'redis' stores" in ran.out
+    assert "canary-word" not in ran.out + ran.err
 
 
 @pytest.fixture

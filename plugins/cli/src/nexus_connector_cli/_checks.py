@@ -154,8 +154,6 @@ def _domains(connector: Connector, targets: dict[str, Target]) -> Iterator[Findi
 def _store(connector: Connector, targets: dict[str, Target]) -> Finding:
     shared = connector.runtime.redactor().url(connector.runtime.config.stores.shared)
     gated = [name for name, target in targets.items() if any(entry.kind == "gate" for entry in target.entries)]
-    if not shared.startswith("memory:"):
-        return Finding("ok", "stores.shared", shared)
     if not gated:
         return Finding("ok", "stores.shared", f"{shared}, and no limit or circuit stands on it.")
     remedy = "With several processes, set stores.shared to a store that they share."
