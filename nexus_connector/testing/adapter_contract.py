@@ -54,7 +54,7 @@ class Fault:
     Attributes:
         method: The method that meets it; its first sample says with which value. No bulk: that tells errors per item.
         answer: What the vendor answers.
-        code: The vendor's own error code, as the error must carry it.
+        code: The vendor's own error code, as the error must carry it; ``None`` for a vendor that has none.
         kind: Class of the error.
     """
 

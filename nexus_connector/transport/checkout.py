@@ -47,11 +47,11 @@ class Checkout:
         wire = connection.wire
         if wire is None or connection.sock is None:
             wire = self._lane.open(connection, Watch(deadline, abort, self._lane.sockets))
-        elif abort is not None:
-            abort.watch(wire.sock)
-        if abort is not None and abort.fired:
-            raise ConnectionAbortedError
         connection.phase = "write"
+        if abort is not None:
+            abort.watch(wire.sock)
+            if abort.fired:
+                raise ConnectionAbortedError
         wire.begin(deadline, hold=hold)
         return wire
 

@@ -94,6 +94,7 @@ class Connection(HTTPConnection):
             OSError: If there is no connection; `phase` says where that failed.
         """
         self.phase, self.wire = "dns", None
+        watch.left()
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         watch.left()
         self.phase = "connect"

@@ -40,10 +40,11 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
     return str(path)
 
 
-def server_context(authority: trustme.CA, *names: str, **times: dt.datetime) -> ssl.SSLContext:
-    """A server's context with a certificate for these names."""
+def server_context(authority: trustme.CA, *, day: dt.datetime | None = None) -> ssl.SSLContext:
+    """A server's context with a certificate for 127.0.0.1 and api.example, valid now or on one day."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*(names or ("127.0.0.1", "api.example")), **times).configure_cert(context)
+    end = day and day + dt.timedelta(days=1)
+    authority.issue_cert("127.0.0.1", "api.example", not_before=day, not_after=end).configure_cert(context)
     return context
 
 
@@ -148,8 +149,7 @@ def test_an_unknown_authority_is_refused(vendor: VendorEmulator) -> None:
 def test_an_expired_certificate_is_refused(transport: PoolTransport, authority: trustme.CA) -> None:
     """A certificate whose time is over is refused for good."""
     long_ago = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    times = {"not_before": long_ago, "not_after": long_ago + dt.timedelta(days=1)}
-    with VendorEmulator(ssl_context=server_context(authority, "127.0.0.1", **times)) as vendor:
+    with VendorEmulator(ssl_context=server_context(authority, day=long_ago)) as vendor:
         failure = fail(transport, vendor.url)
     assert (failure.phase, failure.wrote, failure.transient) == ("tls", False, False)
     assert "expired" in failure.message
@@ -313,7 +313,12 @@ def test_an_abort_while_reading(transport: PoolTransport, vendor: VendorEmulator
     """An abort wakes a send that waits for its answer, and the next one works."""
     vendor.on("*", Hang(), Answer())
     abort = Abort()
-    thread = threading.Thread(target=lambda: (vendor.wait_for(1), abort.fire()))
+
+    def fire() -> None:
+        vendor.wait_for(1)
+        abort.fire()
+
+    thread = threading.Thread(target=fire)
     thread.start()
     begun = time.monotonic()
     failure = fail(transport, vendor.url, abort=abort)

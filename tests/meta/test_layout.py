@@ -43,6 +43,19 @@ def test_a_member_is_complete(name: str) -> None:
     assert f"{CORE}>={PROJECT['project']['version'].rpartition('.')[0]}" in "".join(project["dependencies"])
 
 
+@members
+def test_a_member_passes_the_kits_suite(name: str) -> None:
+    """A vendor's tests derive from AdapterContract, a plugin's with stages or gates from theirs."""
+    folder = MEMBERS[name]
+    sources = "".join(file.read_text(encoding="utf-8") for file in folder.glob("src/*/*.py"))
+    tests = "".join(file.read_text(encoding="utf-8") for file in folder.glob("tests/*.py"))
+    wanted = {"def stages(self": "(StageContract)", "def gates(self": "(GateContract)"}
+    missing = [suite for hook, suite in wanted.items() if hook in sources and suite not in tests]
+    if folder.parent.name == "contrib" and "(AdapterContract)" not in tests:
+        missing.append("(AdapterContract)")
+    assert missing == []
+
+
 def test_the_core_is_complete() -> None:
     """The core is typed and documented too."""
     assert (ROOT / "nexus_connector/py.typed").is_file()

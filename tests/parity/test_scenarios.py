@@ -744,24 +744,20 @@ def test_async_receivers_belong_to_the_async_face() -> None:
     """The one thing in which the faces differ: only one of them has a loop for an ``async def`` receiver."""
     from nexus_connector import Connector
 
-    heard: list[str] = []
+    heard: asyncio.Queue[str] = asyncio.Queue()
 
     async def receiver(event: CallSucceeded) -> None:
-        await asyncio.sleep(0)
-        heard.append(event.operation)
+        await heard.put(event.operation)
 
     config: dict[str, object] = {"services": {"crm": {"base_url": "https://crm.example"}}}
     with Connector.from_config(config, plugins=[AnswersItself()]) as connector:
         with pytest.raises(ConfigurationError, match="async"):
             connector.on(CallSucceeded)(receiver)
 
-        async def main() -> None:
+        async def main() -> str:
             aconnector = connector.as_async()
             aconnector.on(CallSucceeded)(receiver)
             await aconnector.service("crm").get("/cached")
-            await aconnector.flush()
-            while not heard:
-                await asyncio.sleep(0)
+            return await asyncio.wait_for(heard.get(), 10)
 
-        asyncio.run(main())
-    assert heard == ["GET /cached"]
+        assert asyncio.run(main()) == "GET /cached"
