@@ -90,7 +90,7 @@ def test_time_line_is_whole(facts: Any) -> None:
     kinds = [step["kind"] for step in line["steps"]]
     assert kinds[-5:] == ["attempt", "wait", "attempt", "wait", "attempt"]
     assert kinds[:-5] in ([], ["wait"])  # on a busy machine even the first send may be late
-    assert all(step["duration_ms"] >= 1000 for step in line["steps"] if step["kind"] == "wait")
+    assert all(step["duration_ms"] >= 1000 for step in line["steps"][-5:] if step["kind"] == "wait")
     assert (line["outcome"], line["attempts"]) == ("done", 3)
 
 
