@@ -20,6 +20,7 @@ from .verdict import Outcome, Verdict, may_repeat
 
 if TYPE_CHECKING:
     from .call import Call
+    from .config import Region
     from .target import Target
 
 
@@ -59,13 +60,13 @@ class PickRegion(Stage):
     name = "region"
     slot = 500
 
-    def __init__(self, regions: Sequence[tuple[str, str]]) -> None:
-        self._region, self._base_url = regions[0]
+    def __init__(self, region: Region) -> None:
+        self._region = region
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
         """Take part in a call; see the class."""
-        call.region = self._region
-        return await next(call, request.at(self._base_url))
+        call.region = self._region.name
+        return await next(call, request.at(self._region.base_url))
 
 
 class Reauthenticate(Stage):

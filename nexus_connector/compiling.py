@@ -156,7 +156,7 @@ def _built(hooks: Sequence[Hook], setup: ServiceSetup, kind: type[Any]) -> list[
 def _own_stages(target: Target, hooks: Callable[[str], tuple[Hook, ...]]) -> list[Stage]:
     own: list[Stage] = [Send(target, hooks("classify"))]
     if target.config.base_url:
-        own.append(PickRegion([(_region(url), url.rstrip("/")) for url in target.config.base_url]))
+        own.append(PickRegion(target.config.regions[0]))
     if before := hooks("before_request"):
         own.append(BeforeRequest(before))
     resolvers = hooks("resolve_credentials")
@@ -171,11 +171,6 @@ async def _without_base_url(call: Call, request: Request) -> Result:
     raise ConfigurationError(
         f"services.{call.service}.base_url is not configured.", hint="Add it; only run() works without."
     )
-
-
-def _region(url: str) -> str:
-    """A region is called by its host."""
-    return url.partition("://")[2].partition("/")[0]
 
 
 _DOOR = ((50, "tenant"), (100, "record"), (150, "deliver"), (960, "attempt_record"))

@@ -18,6 +18,7 @@ class CircuitChanged(Event):
 
     Attributes:
         region: Region whose circuit it is.
+        group: Group of operations whose circuit it is (``endpoints.NAME.group``); empty: those without one.
         old: State before.
         new: State now.
         reason: Why, as ``5 consecutive failures``.
@@ -25,6 +26,7 @@ class CircuitChanged(Event):
     """
 
     region: str | None
+    group: str
     old: CircuitState
     new: CircuitState
     reason: str

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from .conditions import PluginFailed, RecordsDropped
+from .conditions import CircuitChanged, PluginFailed, RecordsDropped
 from .events import Event
 from .hooks import Hook
 from .records import IntegrationLog
@@ -20,12 +20,18 @@ class Delivery:
 
     Args:
         hooks: store_log implementations.
+        circuit_hooks: on_circuit_change implementations.
         signals: Receivers.
         wall: The time of day.
     """
 
-    def __init__(self, hooks: Sequence[Hook], signals: Signals, wall: Callable[[], datetime]) -> None:
+    def __init__(
+        self, hooks: Sequence[Hook], circuit_hooks: Sequence[Hook], signals: Signals, wall: Callable[[], datetime]
+    ) -> None:
         self.hooks = tuple(hooks)
+        self._circuit_hooks = tuple(circuit_hooks)
+        if circuit_hooks:
+            signals.want(CircuitChanged)
         self._signals = signals
         self._wall = wall
 
@@ -38,20 +44,31 @@ class Delivery:
             try:
                 hook.function(own)
             except Exception as error:  # whatever a sink raises is told, never passed on
-                self._sink_failed(hook, error, len(own))
+                self._sink_failed(hook, error, f"on {len(own)} records")
 
     def deliver_event(self, event: Event) -> None:
-        """Hand an event to its receivers."""
+        """Hand an event to the hooks that are written for it, then to its receivers."""
+        if isinstance(event, CircuitChanged):
+            for hook in self._circuit_hooks:
+                self._tell(hook, event)
         self._signals.deliver(event)
+
+    def _tell(self, hook: Hook, event: Event) -> None:
+        if hook.service not in {None, event.service}:
+            return
+        try:
+            hook.function(event)
+        except Exception as error:  # whatever a sink raises is told, never passed on
+            self._sink_failed(hook, error, f"on {type(event).__name__}")
 
     def deliver_dropped(self, records: int, events: int) -> None:
         """Tell that a full queue cost records or events."""
         _log.error("the queue was full: %d records and %d events were dropped", records, events)
         self._signals.deliver(RecordsDropped(service="", call_id=None, at=self._wall(), records=records, events=events))
 
-    def _sink_failed(self, hook: Hook, error: Exception, count: int) -> None:
-        _log.error("%s.%s raised on %d records", hook.plugin, hook.name, count, exc_info=error)
-        message = f"raised {type(error).__name__} on {count} records"
+    def _sink_failed(self, hook: Hook, error: Exception, what: str) -> None:
+        _log.error("%s.%s raised %s", hook.plugin, hook.name, what, exc_info=error)
+        message = f"raised {type(error).__name__} {what}"
         at = self._wall()
         self._signals.deliver(
             PluginFailed(service="", call_id=None, at=at, plugin=hook.plugin, hook=hook.name, message=message)

@@ -155,19 +155,22 @@ class AskGates(Stage):
     async def _admit(self, call: Call, attempt: Attempt, answered: list[Gate]) -> Refusal | None:
         replies = await self._ask(call, attempt, answered)
         wait = 0.0
-        for gate, reply in replies:
+        refusal: Refusal | None = None
+        failure: PluginError | None = None
+        for gate, reply in replies:  # each hears its own, whatever the others say: what it was given it must give back
             try:
-                judged = gate.judge(attempt, reply)
-            except ConnectorError:
-                raise
-            except Exception as error:
-                raise _failure(gate, call, error) from error
+                judged = _judge(gate, attempt, reply)
+            except PluginError as error:
+                failure = failure or error
+                continue
             if isinstance(judged, Refusal):
-                return judged
-            if judged is not None:
+                refusal = refusal or judged
+            elif judged is not None:
                 wait = max(wait, judged.seconds)
-        if wait <= 0:
-            return None
+        if failure is not None:
+            raise failure
+        if refusal is not None or wait <= 0:
+            return refusal
         started = call.io.now()
         await call.io.sleep(min(wait, max(0.0, call.remaining_seconds)))
         if call.attempt_deadline is not None:
@@ -232,6 +235,17 @@ def _check(gates: Sequence[Gate], attempt: Attempt) -> Refusal | None:
         if refusal is not None:
             return refusal
     return None
+
+
+def _judge(gate: Gate, attempt: Attempt, reply: Plain) -> Refusal | Wait | None:
+    try:
+        return gate.judge(attempt, reply)
+    except PluginError:
+        raise
+    except ConnectorError as error:  # as a hook's: it fails the attempt, nothing is sent
+        return Refusal(error)
+    except Exception as error:
+        raise _failure(gate, attempt.call, error) from error
 
 
 def _failure(gate: Gate, call: Call, error: Exception) -> PluginError:

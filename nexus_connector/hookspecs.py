@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import click
 
     from .call import Call
+    from .conditions import CircuitChanged
     from .credentials import Credentials
     from .gates import Gate
     from .message import Request, Response
@@ -110,6 +111,18 @@ def store_log(records: Sequence[IntegrationLog]) -> None:
     Returns: nothing.
     Errors: any exception is counted, logged and told as PluginFailed; calls are not affected.
     Threads: the background thread, one batch at a time.
+    """
+
+
+@hookspec
+def on_circuit_change(event: CircuitChanged) -> None:
+    """Hear that a circuit opened, closed or lets a probe through.
+
+    Fires: once per transition, in the process that made it, whether or not a receiver is connected.
+    Arguments: ``event`` is the transition, as receivers of CircuitChanged get it, redacted.
+    Returns: nothing.
+    Errors: any exception is counted, logged and told as PluginFailed; calls are not affected.
+    Threads: the background thread, one event at a time.
     """
 
 

@@ -141,7 +141,7 @@ def _of_outcome(kind: type[Any], call: Call, outcome: Outcome) -> type[Any]:
 
 def judge_failure(call: Call, failure: SendError) -> Result:
     """Judge a send that ended without an answer: by its phase and by whether anything was written."""
-    reading = read_failure(wrote=failure.wrote, transient=failure.transient)
+    reading = read_failure(wrote=failure.wrote, transient=failure.transient, own=failure.own)
     kind = DeadlineExceededError if failure.timed_out else TransportError
     if not failure.wrote:
         hint = _NOT_SENT_HINTS[failure.phase]

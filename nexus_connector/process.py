@@ -63,7 +63,7 @@ class Wire:
     def busy(self) -> SendError:
         """Return the failure of a call for which no permit came free in time."""
         text = "every connection of the service was in use until the time ran out (max_concurrency)"
-        return SendError(text, phase="connect", wrote=False, timed_out=True)
+        return SendError(text, phase="connect", wrote=False, timed_out=True, own=True)
 
 
 class _LeasedStream:

@@ -94,8 +94,8 @@ class Runtime:
         self.registry = new_registry()
         self.options: dict[str, Any] = {}
         self._register([plugin for plugin in given if not isinstance(plugin, Plugin)])
-        sinks = compile_hooks(self.registry, "store_log")
-        self.delivery = Delivery(sinks, self.signals, lambda: self.blocking_io.wall())  # noqa: PLW0108  # fakes exchange the Io
+        records, circuits = (compile_hooks(self.registry, name) for name in ("store_log", "on_circuit_change"))
+        self.delivery = Delivery(records, circuits, self.signals, lambda: self.blocking_io.wall())  # noqa: PLW0108  # fakes exchange the Io
         self._targets: dict[str, Target] = {}
         self.resolve_secret: Callable[[SecretRef], Secret] = SecretRef.resolve
         self.closed = False

@@ -57,6 +57,10 @@ class Signals:
         signal.connect(_Indexed(index), sender=blinker.ANY if service is None else service, weak=False)
         self._wanted.update(_family(kind))
 
+    def want(self, kind: type[Event]) -> None:
+        """Have events of this class made even if no receiver is connected: a sink hook hears them."""
+        self._wanted.update(_family(kind))
+
     def wants(self, kind: type[Event]) -> bool:
         """Say whether anybody listens to events of this class."""
         return kind in self._wanted or (bool(self._wanted) and any(parent in self._wanted for parent in kind.__mro__))

@@ -151,14 +151,15 @@ def read_status(status: int, retry_after: str | None, classification: Classifica
     return Reading(Outcome.UNKNOWN, "fail", status not in PERMANENT_FAILURES, seconds)
 
 
-def read_failure(*, wrote: bool, transient: bool = True) -> Reading:
+def read_failure(*, wrote: bool, transient: bool = True, own: bool = False) -> Reading:
     """Read a send that ended without an answer.
 
     Args:
         wrote: Whether the first byte of the request was written: from there on nothing is certain.
         transient: ``False`` for what a further attempt meets again (a certificate that does not verify).
+        own: Whether this side is the reason: then it says nothing about the vendor's health.
     """
-    return Reading(Outcome.UNKNOWN if wrote else Outcome.NOT_SENT, "fail", transient)
+    return Reading(Outcome.UNKNOWN if wrote else Outcome.NOT_SENT, "ignore" if own else "fail", transient)
 
 
 def may_repeat(safety: Safety, outcome: Outcome, *, transient: bool, replays_errors: bool = False) -> bool:

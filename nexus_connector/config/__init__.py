@@ -1,6 +1,15 @@
 """Configuration: files, environment and mappings become one checked, frozen value."""
 
-from .model import Config, DomainConfig, EndpointConfig, PaginationConfig, PluginsConfig, ServiceConfig, StoresConfig
+from .model import (
+    Config,
+    DomainConfig,
+    EndpointConfig,
+    PaginationConfig,
+    PluginsConfig,
+    Region,
+    ServiceConfig,
+    StoresConfig,
+)
 from .secrets import SecretRef
 
 __all__ = [
@@ -9,6 +18,7 @@ __all__ = [
     "EndpointConfig",
     "PaginationConfig",
     "PluginsConfig",
+    "Region",
     "SecretRef",
     "ServiceConfig",
     "StoresConfig",

@@ -67,6 +67,7 @@ class EndpointConfig:
     timeout_seconds: float | None = option(
         None, "Time of a whole call.", validator=validators.optional(above(0)), unit="s"
     )
+    group: str = option("", "Operations of one group have a circuit of their own; empty: the service's.")
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +84,19 @@ class PaginationConfig:
     parameter: str = option("", "Query parameter of the cursor, page or offset; empty: the name of the style.")
     size_parameter: str = option("", "Query parameter of the page size; empty: none is sent.")
     size: int = option(100, "Items asked for per page.", validator=at_least(1))
+
+
+@attrs.frozen
+class Region:
+    """One of the places where a service is served.
+
+    Attributes:
+        name: What records, events and circuits call it.
+        base_url: Where requests go, without a slash at the end.
+    """
+
+    name: str
+    base_url: str
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +132,15 @@ class ServiceConfig:
     )
     pagination: PaginationConfig = option(PaginationConfig(), "How lists go on.")
     endpoints: Mapping[str, EndpointConfig] = option({}, "Options of single operations, by their name.")
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The base URLs with their names, in order of preference: a region is called by its host."""
+        hosts = [urlsplit(url).netloc for url in self.base_url]
+        return tuple(
+            Region(host if hosts.count(host) == 1 else url.partition("://")[2].rstrip("/"), url.rstrip("/"))
+            for host, url in zip(hosts, self.base_url, strict=True)
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -24,10 +24,18 @@ class SendError(Exception):
         wrote: Whether the first byte of the request was written.
         timed_out: Whether the deadline ended it.
         transient: Whether a further attempt could end differently.
+        own: Whether this side is the reason, not the vendor: its health is not touched.
     """
 
     def __init__(
-        self, message: str, *, phase: Phase, wrote: bool, timed_out: bool = False, transient: bool = True
+        self,
+        message: str,
+        *,
+        phase: Phase,
+        wrote: bool,
+        timed_out: bool = False,
+        transient: bool = True,
+        own: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -35,6 +43,7 @@ class SendError(Exception):
         self.wrote = wrote
         self.timed_out = timed_out
         self.transient = transient
+        self.own = own
 
 
 @attrs.frozen

@@ -111,4 +111,4 @@ def broken_off() -> http.client.IncompleteRead:
 def too_large(limit: int) -> SendError:
     """Return the failure of an answer whose body is larger than allowed."""
     message = f"The body of the answer is larger than max_body_bytes ({limit})."
-    return SendError(message, phase="read", wrote=True, transient=False)
+    return SendError(message, phase="read", wrote=True, transient=False, own=True)

@@ -59,7 +59,7 @@ def explain(error: Exception, *, host: str, phase: Phase, wrote: bool, is_over: 
 def ended_here(host: str, phase: Phase, *, wrote: bool) -> SendError:
     """Return the failure of a send that this side gave up."""
     message = f"The send to {host} was ended from this side."
-    return SendError(message, phase=phase, wrote=wrote)
+    return SendError(message, phase=phase, wrote=wrote, own=True)
 
 
 def _of_system(error: OSError, host: str, phase: Phase, *, wrote: bool) -> SendError:

@@ -110,7 +110,7 @@ class Lane:
                 raise ended_here(self.origin.host, "connect", wrote=False)
             if left <= 0:
                 message = f"No connection to {self.origin.host} came free by the deadline: max_connections are in use."
-                raise SendError(message, phase="connect", wrote=False, timed_out=True)
+                raise SendError(message, phase="connect", wrote=False, timed_out=True, own=True)
 
     def open(self, connection: Connection, watch: Watch) -> Wire:
         """Open a connection that was taken closed."""

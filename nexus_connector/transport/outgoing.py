@@ -86,7 +86,7 @@ def _pieces(source: Source, checkout: Checkout) -> Generator[bytes, None, None]:
             yield piece
     except Exception as error:
         message = f"The source of the body could not be read ({type(error).__name__})."
-        raise SendError(message, phase="write", wrote=checkout.wrote, transient=False) from error
+        raise SendError(message, phase="write", wrote=checkout.wrote, transient=False, own=True) from error
     if length is not None and count != length:
         message = f"The source of the body gave {'fewer' if count < length else 'more'} than its {length} bytes."
-        raise SendError(message, phase="write", wrote=checkout.wrote, transient=False)
+        raise SendError(message, phase="write", wrote=checkout.wrote, transient=False, own=True)

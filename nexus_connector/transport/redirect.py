@@ -72,4 +72,4 @@ def too_many() -> SendError:
 
 
 def _refusal(message: str) -> SendError:
-    return SendError(message, phase="read", wrote=True, transient=False)
+    return SendError(message, phase="read", wrote=True, transient=False, own=True)

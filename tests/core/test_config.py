@@ -61,8 +61,8 @@ WRONG = {
     "number for a service": ("[services]\ncrm = 5\n", ["services.crm", "table"]),
     "unknown plugin table": ("[plugins.brekaer]\nx = 1\n", ["plugins.brekaer", "pip install"]),
     "absent plugin's key": (
-        '[services.crm]\nbase_url = "https://crm.example"\nbreakers = { open_seconds = 3 }\n',
-        ["services.crm.breakers", 'pip install "nexus-connector-breakers"'],
+        '[services.crm]\nbase_url = "https://crm.example"\nbrake = { open_seconds = 3 }\n',
+        ["services.crm.brake", 'pip install "nexus-connector-brake"'],
     ),
     "absent required plugin": ('[plugins]\nrequire = ["nowhere"]\n', ["plugins.require", "nowhere", "pip install"]),
     "unknown service of a domain": (
@@ -324,3 +324,15 @@ def test_an_unknown_service_names_the_nearest() -> None:
 def test_the_nearest_name_needs_some_likeness() -> None:
     """A name like nothing known gets no guess."""
     assert nearest("zzz", ["timeout_seconds"]) == ""
+
+
+def test_a_region_is_called_by_its_host() -> None:
+    """Regions keep the order of base_url; where a host serves several, its paths tell them apart."""
+    urls = ["https://eu.crm.example/api/", "https://us.crm.example:8443/api", "https://eu.crm.example/old"]
+    with Connector.from_config({"services": {"crm": {"base_url": urls}}}) as connector:
+        regions = connector.runtime.config.services["crm"].regions
+    assert [(region.name, region.base_url) for region in regions] == [
+        ("eu.crm.example/api", "https://eu.crm.example/api"),
+        ("us.crm.example:8443", "https://us.crm.example:8443/api"),
+        ("eu.crm.example/old", "https://eu.crm.example/old"),
+    ]

@@ -274,6 +274,30 @@ def test_a_refusal_by_reply_settles_everybody_unsent(world: World) -> None:
     assert world.settles() == dict.fromkeys("abc", ((Outcome.NOT_SENT, False),))
 
 
+def test_a_gate_hears_its_reply_behind_a_refusal(world: World) -> None:
+    """A gate can give back only what it knows it was given; the first refusal in order is the one that counts."""
+    world.gate("a", judge=partial(refusal, retry_after=3.0))
+    world.gate("b", judge=partial(interrupt, InvalidRequestError("no.")))
+    world.gate("c", judge=refusal)
+    with pytest.raises(CircuitOpenError) as caught:
+        world.get()
+    assert caught.value.retry_after == 3.0
+    assert [line[0] for name in "abc" for line in world.calls_of(name) if line[0] in {"judge", "settle"}] == [
+        *("judge", "settle"),
+        *("judge", "settle"),
+        *("judge", "settle"),
+    ]
+
+
+def test_a_gate_hears_its_reply_behind_a_broken_one(world: World) -> None:
+    """What another gate's bug ends is settled by gates that know what they were given."""
+    world.gate("a", judge=partial(interrupt, LookupError("a bug")))
+    world.gate("b")
+    with pytest.raises(PluginError, match="Gate 'a' raised LookupError"):
+        world.get()
+    assert [line[0] for line in world.calls_of("b")][-3:] == ["judge", "settle", "settled"]
+
+
 def test_a_refusal_harms_nobodys_health(world: World) -> None:
     """Gates hear ``ignore``: an attempt that was not made says nothing about the vendor."""
     healths: list[str] = []

@@ -15,6 +15,7 @@ import pytest
 from nexus_connector import (
     AuthMethod,
     Call,
+    CircuitChanged,
     Connector,
     Credentials,
     Gate,
@@ -369,6 +370,42 @@ def test_hook_store_log_that_raises_harms_nobody(records: list[IntegrationLog]) 
         assert sync_get(connector).status == 200
     assert len(records) == 2
     assert {(event.plugin, event.hook) for event in failed} == {("Hooks", "store_log")}
+
+
+def test_hook_on_circuit_change() -> None:
+    """Hears each transition without any receiver, its own service's only if it says so; what it raises is told."""
+    heard: list[tuple[str, CircuitChanged]] = []
+    failed: list[PluginFailed] = []
+
+    def keep(who: str) -> Callable[[CircuitChanged], None]:
+        return lambda event: heard.append((who, event))
+
+    hooks = [
+        hook("on_circuit_change", keep("every")),
+        hook("on_circuit_change", keep("erp"), service="erp"),
+        hook("on_circuit_change", act_raising(OSError("pager down"))),
+    ]
+    with build(*hooks) as connector, fake(connector):
+        event = CircuitChanged(
+            service="crm",
+            call_id=None,
+            at=connector.runtime.blocking_io.wall(),
+            region="crm.example",
+            group="",
+            old="closed",
+            new="open",
+            reason="5 consecutive failures",
+            open_seconds=60.0,
+        )
+        connector.runtime.emit(event)
+        assert heard == [("every", event)]
+        connector.on(PluginFailed)(failed.append)
+        connector.on(CircuitChanged)(keep("receiver"))
+        connector.runtime.emit(event)
+    assert [who for who, _ in heard] == ["every", "every", "receiver"]
+    assert [(each.plugin, each.hook, each.message) for each in failed] == [
+        ("Hooks#3", "on_circuit_change", "raised OSError on CircuitChanged")
+    ]
 
 
 def test_hook_store_log_of_one_service(records: list[IntegrationLog]) -> None:

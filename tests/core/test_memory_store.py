@@ -50,6 +50,16 @@ def test_states_expire() -> None:
     assert store.run([(COUNT, ("k",), ())]) == [[1, 1999]]
 
 
+def test_a_moment_reached_in_small_steps_is_reached() -> None:
+    """What rounding takes from a clock that is moved a thousand times does not cost a millisecond."""
+    clock = Clock()
+    store = MemoryStore(clock)
+    for _ in range(60_000):
+        clock.now += 0.001
+    assert clock.now < 60.0
+    assert store.run([(COUNT, ("k",), ())]) == [[1, 60_000]]
+
+
 def test_none_forgets_a_state() -> None:
     """An operation that returns None deletes, also where nothing was."""
     store = MemoryStore(Clock())

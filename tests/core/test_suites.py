@@ -351,15 +351,6 @@ class RaisesInSettle(Breaker):
         raise LookupError
 
 
-class NeedsItsJudge(Breaker):
-    def judge(self, attempt: Attempt, reply: Any) -> Refusal | Wait | None:
-        attempt.state[self.name] = reply
-        return None
-
-    def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Any]:
-        return [] if attempt.state[self.name] else ()
-
-
 class TextKey(Breaker):
     def ask(self, attempt: Attempt) -> Any:
         return self.step, "small-breaker", ("ask",)
@@ -434,7 +425,6 @@ def admits(gate: type[Gate]) -> tuple[type[Gate], str, tuple[object, ...]]:
         (*admits(LooksInTheStore), "check called store.get"),
         (*admits(AsksItself), "settle called store.run"),
         (*admits(RaisesInSettle), "settle raised LookupError"),
-        (NeedsItsJudge, "test_it_is_settled_once", ("refused_by_a_gate_before", False), "settle raised KeyError"),
         (*admits(TextKey), "'small-breaker' is no key"),
         (*admits(ForeignName), "do not begin with 'small-breaker'"),
         (*admits(KeepsSets), "state of small-breaker.odd cannot be stored"),

@@ -97,9 +97,10 @@ def test_what_an_operation_declares(status: int, rules: Classification, reading:
 @pytest.mark.parametrize("wrote", [True, False])
 def test_a_lost_answer(*, wrote: bool, transient: bool) -> None:
     """After the first byte nothing is certain; before it nothing was sent."""
-    assert read_failure(wrote=wrote, transient=transient) == Reading(
-        UNKNOWN if wrote else NOT_SENT, "fail", transient=transient
-    )
+    outcome = UNKNOWN if wrote else NOT_SENT
+    assert read_failure(wrote=wrote, transient=transient) == Reading(outcome, "fail", transient=transient)
+    own = read_failure(wrote=wrote, transient=transient, own=True)
+    assert own == Reading(outcome, "ignore", transient=transient), "what this side did accuses no vendor"
 
 
 def test_the_safety_rule() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nexus_connector import Connector, Outcome, Response
+from nexus_connector import Call, Connector, Outcome, Response, Verdict, hookimpl
 from nexus_connector.errors import (
     ConnectorError,
     DeadlineExceededError,
@@ -69,11 +69,11 @@ def send(request: pytest.FixtureRequest) -> Send:
     return chosen
 
 
-def connect(url: str, **options: object) -> Connector:
+def connect(url: str, *hooks: object, **options: object) -> Connector:
     """Build a connector whose calls have `TIMEOUT` seconds and more retries than fit into them."""
     retry = {"max_retries": 100, "base_delay_seconds": 0.02, "backoff": "constant", "budget_floor_per_second": 10_000.0}
     service = {"base_url": url, "timeout_seconds": TIMEOUT, "attempt_timeout_seconds": 0.2, "retry": retry, **options}
-    return Connector.from_config({"services": {"vendor": service}, "plugins": {"only": ["retry"]}})
+    return Connector.from_config({"services": {"vendor": service}, "plugins": {"only": ["retry"]}}, plugins=hooks)
 
 
 def fail(send: Send, connector: Connector, method: str = "GET") -> ConnectorError:
@@ -168,8 +168,15 @@ def test_a_live_address_behind_dead_ones_is_reached(send: Send, monkeypatch: pyt
 
 
 def test_waiting_for_a_connection_counts(send: Send) -> None:
-    """A call that waits for a free connection ends by its deadline too, unsent, and gives nothing away."""
-    with VendorEmulator() as vendor, connect(vendor.url, max_concurrency=1) as connector:
+    """A call that waits for a free connection ends by its deadline too, unsent, gives nothing away, accuses nobody."""
+    healths: list[str] = []
+
+    class Healths:
+        @hookimpl
+        def classify(self, call: Call, verdict: Verdict, response: Response | None) -> None:
+            healths.append(verdict.health)
+
+    with VendorEmulator() as vendor, connect(vendor.url, Healths(), max_concurrency=1) as connector:
         vendor.on("/slow", DripBody(10))
         vendor.on("/thing", Answer(json={}))
         with connector.service("vendor").stream("/slow"):
@@ -177,6 +184,7 @@ def test_waiting_for_a_connection_counts(send: Send) -> None:
             assert isinstance(error, DeadlineExceededError)
             assert (error.outcome, error.retry_safe) == (Outcome.NOT_SENT, True)
         assert send(connector, "POST").status == 200
+        assert healths == ["ok", "ignore", "ok"]
 
 
 def test_a_bomb_stops_at_the_limit(send: Send) -> None:
