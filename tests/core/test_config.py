@@ -46,7 +46,18 @@ WRONG = {
         '[services.crm]\nbase_url = "https://crm.example"\ntimeout_second = 5\n',
         ["services.crm.timeout_second", "timeout_seconds"],
     ),
-    "typo in a table": ('[servces.crm]\nbase_url = "https://crm.example"\n', ["servces", "'services'"]),
+    "typo in a table": (
+        '[servces.crm]\nbase_url = "https://crm.example"\n',
+        ["servces", "'services'", "table or key"],
+    ),
+    "number as text": ("[services.crm]\nca_file = 5\n", ["services.crm.ca_file", "expected text"]),
+    "number for a table": ("[services.crm]\npagination = 5\n", ["services.crm.pagination"]),
+    "text for a domain": ("[domains]\nemail = 5\n", ["domains.email"]),
+    "no name of a variable": (
+        CRM_TABLE + 'credentials = { token = { env = "" } }\n',
+        ["services.crm.credentials.token", "env"],
+    ),
+    "true for a plugin": ("[plugins]\nretry = true\n", ["plugins.retry"]),
     "wrong type": (
         '[services.crm]\ntimeout_seconds = "soon"\n',
         ["services.crm.timeout_seconds", "number", "nexus schema"],
@@ -164,6 +175,14 @@ def test_sources_merge_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         crm = connector.runtime.config.services["my-crm"]
     assert (crm.base_url, crm.timeout_seconds, crm.attempt_timeout_seconds) == (("https://a.example",), 2.0, 3.5)
     assert (crm.max_concurrency, crm.follow_redirects, crm.allowed_hosts) == (7, True, ("a.example", "b.example"))
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False)])
+def test_yes_and_no_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, value: bool) -> None:
+    """A variable that should be yes or no is ``true`` or ``false``, in any case, whatever the file says."""
+    monkeypatch.setenv("NEXUS__SERVICES__CRM__FOLLOW_REDIRECTS", text)
+    with Connector.from_config({"services": {"crm": CRM}}) as connector:
+        assert connector.runtime.config.services["crm"].follow_redirects is value
 
 
 def test_the_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,8 +202,34 @@ def test_each_store_is_asked_once(world: World) -> None:
     assert [line[0] for line in world.calls_of("local")] == ["check", "ask", "settle"]
 
 
+def test_a_gate_that_has_nothing_to_tell_costs_no_trip(world: World) -> None:
+    """Without items ``settle`` asks the store nothing, and ``settled`` hears nothing."""
+
+    class Silent(Scripted):
+        def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
+            return ()
+
+    world.gates.append(Silent("a", world.journal, world.store))
+    world.get()
+    assert world.store.trips == [["a"]]
+    assert "settled" not in [line[0] for line in world.calls_of("a")]
+
+
+def test_items_of_a_gate_without_a_store_go_nowhere(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A gate that has no store has nobody to tell."""
+
+    class Storeless(Scripted):
+        def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
+            return [(COUNT, ("test", "x"), ())]
+
+    world.gates.append(Storeless("a", world.journal, None))
+    assert world.get().status == 200
+    assert caplog.text == ""
+
+
 def test_gates_are_asked_in_their_order(world: World) -> None:
     """By ``order``, then by name, whoever brought them."""
+    assert Gate.order == 100
     for name, order in (("late", 300), ("b", 100), ("a", 100), ("early", 50)):
         world.gate(name).order = order
     world.get()

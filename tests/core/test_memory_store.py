@@ -84,6 +84,26 @@ def test_values_are_kept_replaced_and_claimed() -> None:
     assert store.put(key, b"4", ttl_ms=1000, if_absent=True)
     store.delete(key)
     assert store.get(key) is None
+    store.put(key, b"5", ttl_ms=1000)
+    store.close()
+    assert store.get(key) is None
+
+
+def test_it_says_what_it_is() -> None:
+    """What it keeps ends with the process, and nobody waits for it: gates settle on it at once."""
+    store = MemoryStore(Clock())
+    assert not store.durable
+    assert not store.blocking
+
+
+def test_values_alone_do_not_pile_up() -> None:
+    """Keys that are only claimed are dropped after a while too."""
+    clock = Clock()
+    store = MemoryStore(clock)
+    for number in range(5000):
+        clock.now = number * 0.01
+        store.put(("value", str(number)), b"x", ttl_ms=1000)
+    assert len(store._values) < 1500
 
 
 def test_what_has_expired_does_not_pile_up() -> None:

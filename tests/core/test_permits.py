@@ -34,7 +34,7 @@ def test_a_waiting_thread_gets_the_next_one() -> None:
     got = threading.Event()
 
     def wait() -> None:
-        with permits.acquire(later(SOON)):
+        with permits.acquire(later(6 * SOON)):  # it must be woken: its own deadline comes too late for this test
             got.set()
 
     thread = threading.Thread(target=wait)
@@ -42,6 +42,16 @@ def test_a_waiting_thread_gets_the_next_one() -> None:
     held.release()
     assert got.wait(SOON)
     thread.join(SOON)
+    assert permits.free == 1
+
+
+def test_a_permit_that_comes_free_just_before_the_wait_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a first look in vain and the queue a permit may come free: nobody would wake the one who waits."""
+    monkeypatch.setattr(Permits, "try_acquire", lambda self: None)
+    permits = Permits(1)
+    with permits.acquire(later(6 * SOON)) as lease:
+        assert lease.held
+        assert permits.free == 0
     assert permits.free == 1
 
 

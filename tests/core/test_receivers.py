@@ -232,6 +232,58 @@ def test_a_full_queue_drops_and_counts() -> None:
     assert (sinks.events, sinks.dropped) == (6, (0, 3))
 
 
+def test_what_was_dropped_is_told() -> None:
+    """RecordsDropped says how much was lost; it is one error in the log, too."""
+    heard: list[RecordsDropped] = []
+    with Connector.from_config(CONFIG) as connector, fake(connector):
+        connector.on(RecordsDropped)(heard.append)
+        connector.runtime.delivery.deliver_dropped(2, 3)
+    assert [(event.records, event.events, event.service) for event in heard] == [(2, 3, "")]
+
+
+def test_events_that_nobody_wants_are_not_made() -> None:
+    """Only classes with a receiver, and classes derived from those, are wanted."""
+
+    class Derived(CallStarted):
+        pass
+
+    with Connector.from_config(CONFIG) as connector:
+        signals = connector.runtime.signals
+        assert not signals.wants(CallStarted)
+        connector.on(CallStarted)(lambda event: None)
+        assert signals.wants(CallStarted)
+        assert not signals.wants(CallSucceeded)
+        assert signals.wants(Derived)
+        assert signals.wants(type("Later", (CallStarted,), {}))
+
+
+def test_an_async_receiver_whose_loop_is_closed_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody could run it any more; that is no failure of the receiver."""
+    heard: list[Event] = []
+    failed: list[PluginFailed] = []
+
+    async def receive(event: Event) -> None:
+        heard.append(event)
+
+    connector = Connector.from_config(CONFIG)
+    face = connector.as_async()
+    connector.on(PluginFailed)(failed.append)
+
+    async def main() -> None:
+        face.on(CallStarted)(receive)
+        async with asyncio.timeout(30):
+            with fake(face) as vendors:
+                vendors.answer("crm", 200)
+                await face.service("crm").get("/")
+
+    asyncio.run(main())
+    known = len(heard)
+    with connector, fake(connector) as vendors:
+        vendors.answer("crm", 200)
+        connector.service("crm").get("/")
+    assert (len(heard), failed, caplog.text) == (known, [], "")
+
+
 def test_nothing_is_queued_and_no_thread_runs_for_nobody() -> None:
     """Without receivers and sinks a call starts no thread."""
     with VendorEmulator() as vendor:
