@@ -61,7 +61,7 @@ def test_threads_and_loops_share_them() -> None:
     async def main() -> None:
         permits = Permits(1)
         held = permits.acquire(later(SOON))
-        waiting = asyncio.ensure_future(permits.acquire_async(later(SOON), asyncio.get_running_loop()))
+        waiting = asyncio.ensure_future(permits.acquire_async(later(6 * SOON), asyncio.get_running_loop()))
         for _ in range(3):
             await asyncio.sleep(0)
         assert not waiting.done()
@@ -95,7 +95,7 @@ def test_a_cancelled_wait_costs_no_permit() -> None:
         for hand_over_first in (False, True):
             permits = Permits(1)
             held = permits.acquire(later(SOON))
-            waiting = asyncio.ensure_future(permits.acquire_async(later(SOON), asyncio.get_running_loop()))
+            waiting = asyncio.ensure_future(permits.acquire_async(later(6 * SOON), asyncio.get_running_loop()))
             await asyncio.sleep(0)
             if hand_over_first:
                 held.release()
