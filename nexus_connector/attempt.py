@@ -253,8 +253,10 @@ class Send(Stage):
 def _broken(call: Call, error: BaseException) -> BaseException:
     if not isinstance(error, SendError):
         return error
-    failure = judge_failure(call, error).verdict.error
-    return failure if failure is not None else error
+    verdict = judge_failure(call, error).verdict
+    if call.stream is not None:
+        call.stream.broken = verdict
+    return verdict.error if verdict.error is not None else error
 
 
 class Run(Send):

@@ -139,7 +139,11 @@ class AskGates(Stage):
             if stream is not None:
                 stream.on_close(
                     lambda error: self._settle(
-                        call, attempt, answered, verdict if error is None else lost().verdict, sent=True
+                        call,
+                        attempt,
+                        answered,
+                        verdict if error is None else stream.broken or lost().verdict,
+                        sent=True,
                     )
                 )
                 handed_over = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from .io import Io
     from .message import Response
+    from .verdict import Verdict
 
 
 class BodyStream(Protocol):
@@ -31,7 +32,11 @@ Closed = Callable[[BaseException | None], None]
 
 
 class StreamBody:
-    """The state that both faces of a stream share: reads through the call's Io, and settles once."""
+    """The state that both faces of a stream share: reads through the call's Io, and settles once.
+
+    Attributes:
+        broken: What it means that the body broke off; ``None``: it did not.
+    """
 
     def __init__(
         self, body: BodyStream, io: Io, *, idle_timeout_seconds: float, fail: Callable[[BaseException], BaseException]
@@ -42,6 +47,7 @@ class StreamBody:
         self._fail = fail
         self._closed: list[Closed] = []
         self._open = True
+        self.broken: Verdict | None = None
 
     def on_close(self, closed: Closed) -> None:
         """Call `closed` when the stream ends; the permit, the record and the gates end with it."""

@@ -38,6 +38,7 @@ from nexus_connector.errors import (
 )
 from nexus_connector.state import Item, MemoryStore, Plain
 from nexus_connector.testing import Fake, fake
+from nexus_connector.testing.emulator import Answer, Reset, VendorEmulator
 
 
 def count(state: Any, now: int, args: Sequence[Plain]) -> tuple[Plain, int, Plain]:
@@ -511,6 +512,30 @@ def test_a_stream_that_breaks_is_settled_as_unknown(world: World, streaming: tup
     with pytest.raises(LookupError):
         read()
     assert world.settles() == {"a": ((Outcome.UNKNOWN, True),)}
+
+
+def test_a_body_that_breaks_off_is_the_vendors_failure(world: World) -> None:
+    """A vendor that does not finish a body has failed; what the reader of a stream does says nothing about it."""
+    healths: list[str] = []
+
+    class Health(Scripted):
+        def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
+            healths.append(verdict.health)
+            return ()
+
+    world.gates.append(Health("a", world.journal, world.store))
+    with VendorEmulator() as vendor:
+        vendor.on("/x", Reset(after="body"), Answer(body=b"x" * 100), Answer(body=b"x" * 100))
+        world.service["base_url"] = vendor.url
+        with world.connect() as connector:
+            crm = connector.service("crm")
+            with pytest.raises(TransportError), crm.stream("/x") as stream:
+                list(stream)
+            with pytest.raises(LookupError), crm.stream("/x") as stream:
+                raise LookupError
+            with crm.stream("/x") as stream:
+                list(stream)
+    assert healths == ["fail", "ignore", "ok"]
 
 
 def test_a_stream_answered_with_an_error_is_settled_at_once(world: World) -> None:
