@@ -41,7 +41,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
     headers, secrets = _headers(config, runtime.resolve_secret)
     if credentials is not None:
         secrets = (*secrets, *credentials.revealed())
-    hooks = partial(compile_hooks, runtime.registry, service=name)
+    hooks = partial(compile_hooks, runtime.registry, service=name, off=runtime.off)
     setup = _setup(runtime, name, config)
     stages = _built(hooks("stages"), setup, Stage)
     gates = sorted(_built(hooks("gates"), setup, Gate), key=lambda pair: (pair[1].order, pair[1].name))

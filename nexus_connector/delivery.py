@@ -38,7 +38,7 @@ class Delivery:
     def deliver_records(self, records: Sequence[IntegrationLog]) -> None:
         """Hand records to the store_log hooks; what one raises concerns neither the others nor the calls."""
         for hook in self.hooks:
-            own = [record for record in records if hook.service in {None, record.service_name}]
+            own = [record for record in records if hook.concerns(record.service_name)]
             if not own:
                 continue
             try:
@@ -54,7 +54,7 @@ class Delivery:
         self._signals.deliver(event)
 
     def _tell(self, hook: Hook, event: Event) -> None:
-        if hook.service not in {None, event.service}:
+        if not hook.concerns(event.service):
             return
         try:
             hook.function(event)

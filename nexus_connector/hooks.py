@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
@@ -99,6 +100,7 @@ class Hook:
         kind: How it runs.
         function: The call itself.
         service: Only for this service; ``None``: for all.
+        off: Services for which its plugin is switched off.
     """
 
     name: str
@@ -106,6 +108,11 @@ class Hook:
     kind: HookKind
     function: Callable[..., Any]
     service: str | None = None
+    off: Collection[str] = ()
+
+    def concerns(self, service: str) -> bool:
+        """Say whether it takes part in what happens to a service; the empty name is that of no service."""
+        return self.service in {None, service} and service not in self.off
 
     async def __call__(self, call: Call, *args: object) -> Any:
         """Run it inside a call; a foreign exception becomes a PluginError."""
@@ -150,8 +157,20 @@ def _plugin_error(message: str, hint: str, call: Call) -> PluginError:
     )
 
 
-def compile_hooks(plugins: pluggy.PluginManager, name: str, service: str | None = None) -> tuple[Hook, ...]:
-    """Return the implementations of a hook for one service, in the order in which they run."""
+def compile_hooks(
+    plugins: pluggy.PluginManager,
+    name: str,
+    service: str | None = None,
+    off: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> tuple[Hook, ...]:
+    """Return the implementations of a hook for one service, in the order in which they run.
+
+    Args:
+        plugins: The registry.
+        name: Name of the hook.
+        service: The service; ``None``: for all of them.
+        off: Services for which a plugin is switched off, by its name.
+    """
     caller: pluggy.HookCaller = getattr(plugins.hook, name)
     spec = caller.spec
     arguments = tuple(spec.argnames) if spec is not None else ()
@@ -159,17 +178,16 @@ def compile_hooks(plugins: pluggy.PluginManager, name: str, service: str | None 
     for implementation in reversed(caller.get_hookimpls()):
         function = implementation.function
         options: _Options = getattr(function, _OPTIONS, _Options())
-        if options.service is not None and service is not None and options.service != service:
-            continue
-        hooks.append(
-            Hook(
-                name,
-                implementation.plugin_name,
-                _kind(function, options),
-                _adapt(function, implementation.argnames, arguments),
-                options.service,
-            )
+        hook = Hook(
+            name,
+            implementation.plugin_name,
+            _kind(function, options),
+            _adapt(function, implementation.argnames, arguments),
+            options.service,
+            off.get(implementation.plugin_name, ()),
         )
+        if service is None or hook.concerns(service):
+            hooks.append(hook)
     return tuple(hooks)
 
 

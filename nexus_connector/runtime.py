@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,16 @@ from .config.tables import Tables, plugins_table, take_apart
 from .delivery import Delivery
 from .errors import ConfigurationError, ConnectorClosedError
 from .events import Event
-from .hooks import check_services, compile_hooks
+from .hooks import compile_hooks
 from .io import Io
 from .io.blocking import BlockingIo
 from .io.looping import LoopIo
-from .plugins import Installed, Plugin, check_needs, checked, discover, new_registry, register, user_name
+from .plugins import Installed, Plugin, checked, discover, new_registry
 from .process import Process, Wire
 from .redaction import Redactor
+from .registration import register_all, waiting_for
 from .secret import Secret
 from .signals import Signals
-from .static_credentials import StaticCredentials
 from .target import Target
 from .transport import TransportOptions
 from .transport.pool import PoolTransport
@@ -92,9 +92,12 @@ class Runtime:
         self.blocking_io: Io = BlockingIo(lambda: self.process)
         self.loop_io: Io = LoopIo(lambda: self.process)
         self.registry = new_registry()
-        self.options: dict[str, Any] = {}
-        self._register([plugin for plugin in given if not isinstance(plugin, Plugin)])
-        records, circuits = (compile_hooks(self.registry, name) for name in ("store_log", "on_circuit_change"))
+        self.off: Mapping[str, Collection[str]] = {name: self.tables.services_without(name) for name in self.plugins}
+        hooks = [plugin for plugin in given if not isinstance(plugin, Plugin)]
+        self.options: Mapping[str, Any] = register_all(self.registry, self.tables, known, hooks)
+        records, circuits = (
+            compile_hooks(self.registry, name, off=self.off) for name in ("store_log", "on_circuit_change")
+        )
         self.delivery = Delivery(records, circuits, self.signals, lambda: self.blocking_io.wall())  # noqa: PLW0108  # fakes exchange the Io
         self._targets: dict[str, Target] = {}
         self.resolve_secret: Callable[[SecretRef], Secret] = SecretRef.resolve
@@ -124,30 +127,6 @@ class Runtime:
         if check:
             runtime.check()
         return runtime
-
-    def _register(self, hooks: Sequence[object]) -> None:
-        # pluggy runs the last registered first: the core's own come first here, what the application gives last.
-        register(self.registry, StaticCredentials(), "nexus_connector.credentials")
-        active: dict[str, Plugin[Any]] = {}
-        for name, plugin in sorted(self.plugins.items(), reverse=True):
-            options = self.tables.read(name, plugin.config)
-            overridden = [service for service, tables in self.tables.overrides.items() if name in tables]
-            for service in overridden:
-                self.tables.read(name, plugin.config, service)
-            if options is None and not overridden:
-                continue
-            self.options[name] = options
-            active[name] = plugin
-            if self.waiting(name) is not None and not overridden:
-                continue  # it has nothing to do: as a sink it would only make every call build records for nobody
-            register(self.registry, plugin.factory(options if options is not None else plugin.config()), name)
-        check_needs(active)
-        names: list[str] = []
-        for hook in hooks:
-            names.append(user_name(hook, names))
-        for hook, name in reversed(list(zip(hooks, names, strict=True))):
-            register(self.registry, hook, name)
-        check_services(self.registry, frozenset(self.config.services), nearest)
 
     def new_process(self, *, outbox: Outbox | None = None, clock: Callable[[], float] | None = None) -> Process:
         """Return everything bound to a process, fresh.
@@ -251,9 +230,7 @@ class Runtime:
 
     def waiting(self, name: str) -> str | None:
         """Say which key a plugin waits for before it has anything to do."""
-        plugin = self.plugins[name]
-        options = self.options.get(name)
-        return plugin.waiting(options) if plugin.waiting is not None and options is not None else None
+        return waiting_for(self.plugins[name], self.options.get(name))
 
     def flush(self, timeout_seconds: float) -> None:
         """Wait until receivers and sinks have heard of everything that has happened so far.

@@ -50,6 +50,13 @@ class Tables:
             return read({**below, **override}, kind, f"services.{service}.{plugin}")
         return read(below, kind, f"plugins.{plugin}")
 
+    def services_without(self, plugin: str) -> frozenset[str]:
+        """Return the services for which a plugin is switched off."""
+        default = self.defaults.get(plugin)
+        return frozenset(
+            service for service in self.config.services if self.overrides.get(service, {}).get(plugin, default) is False
+        )
+
 
 def plugins_table(raw: Mapping[str, object]) -> tuple[PluginsConfig, dict[str, object]]:
     """Split ``[plugins]`` into its own keys and the tables of plugins; needed before anything is imported."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from types import UnionType
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 from ..message import Request
@@ -38,13 +38,19 @@ def results_of(contract: type, method: str) -> tuple[type, ...]:
 
     >>> [kind.__name__ for kind in results_of(contract_of("email"), "validate_address")]
     ['AddressCheck']
+    >>> [kind.__name__ for kind in results_of(contract_of("payments"), "charge")]
+    ['Charge']
     """
-    hint = get_type_hints(getattr(contract, method))["return"]
     found: set[type] = set()
-    for each in get_args(hint) if isinstance(hint, UnionType) else (hint,):
+    for each in _members(get_type_hints(getattr(contract, method))["return"]):
         (inner,) = get_args(each)
-        found.update(get_args(inner) if isinstance(inner, UnionType) else (get_origin(inner) or inner,))
+        found.update(get_origin(kind) or kind for kind in _members(inner))
     return tuple(found)
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union, which of generic types is another kind of union than of classes."""
+    return get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
 
 
 def variables_of(table: object) -> Iterator[str]:

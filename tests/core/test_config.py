@@ -37,7 +37,13 @@ class Loud:
         return None
 
 
-LOUD = Plugin(name="loud", factory=Loud, config=LoudOptions)
+class LoudStages(Loud):
+    @hookimpl
+    def stages(self, config):
+        return None
+
+
+LOUD = Plugin(name="loud", factory=LoudStages, config=LoudOptions)
 
 CRM_TABLE = '[services.crm]\nbase_url = "https://crm.example"\n'
 
@@ -298,6 +304,15 @@ def test_a_plugin_is_configured_overridden_and_switched_off() -> None:
     with Connector.from_config(off, plugins=[LOUD]) as connector:
         assert connector.runtime.tables.read("loud", LoudOptions, "a") == LoudOptions(volume=5)
         assert connector.runtime.tables.read("loud", LoudOptions, "b") is None
+
+
+def test_options_that_nobody_would_see_are_refused() -> None:
+    """Only build hooks are asked by service: a plugin without them has no way to see options of one service."""
+    plain = attrs.evolve(LOUD, factory=Loud)
+    with pytest.raises(ConfigurationError, match=r"services\.a\.loud.*\[plugins\.loud\]"):
+        Connector.from_config({"services": {"a": {**CRM, "loud": {"volume": 5}}}}, plugins=[plain])
+    with Connector.from_config({"services": {"a": {**CRM, "loud": False}}}, plugins=[plain]) as connector:
+        assert connector.runtime.tables.services_without("loud") == {"a"}
 
 
 @pytest.mark.parametrize("place", ["plugins", "service"])

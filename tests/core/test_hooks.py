@@ -51,6 +51,15 @@ from nexus_connector.testing.emulator import Answer, VendorEmulator
 from nexus_connector.verdict import Outcome
 
 Act = Callable[..., Any]
+
+
+@attrs.frozen(kw_only=True)
+class QuietOptions:
+    """Options of a plugin that is switched on and off."""
+
+    level: int = 1
+
+
 Get = Callable[[Connector], Response]
 
 CHAIN: Mapping[str, Callable[..., object]] = {
@@ -406,6 +415,42 @@ def test_hook_on_circuit_change() -> None:
     assert [(each.plugin, each.hook, each.message) for each in failed] == [
         ("Hooks#3", "on_circuit_change", "raised OSError on CircuitChanged")
     ]
+
+
+@pytest.mark.parametrize("default", [True, False], ids=["on", "off"])
+def test_a_plugin_switched_off_for_a_service_takes_no_part_there(records: list[IntegrationLog], default: bool) -> None:
+    """Its hooks are left out of the calls, and its sinks hear nothing of that service; the others keep it."""
+    seen: list[str] = []
+
+    class Hooks:
+        @hookimpl
+        def before_request(self, call: Call, request: Request) -> None:
+            seen.append(call.service)
+
+        @hookimpl
+        def store_log(self, records: Sequence[IntegrationLog]) -> None:
+            kept.extend(records)
+
+        @hookimpl
+        def stages(self, config: ServiceSetup) -> None:
+            return None
+
+    kept = records
+    plugin = Plugin(name="quiet", factory=lambda _: Hooks(), config=QuietOptions)
+    base = {"base_url": "https://crm.example"}
+    off = {**base, "quiet": False} if default else base
+    on = base if default else {**base, "quiet": {"level": 2}}
+    config: dict[str, Any] = {"services": {"crm": on, "erp": off}, "plugins": {"only": []}}
+    if not default:
+        config["plugins"]["quiet"] = False
+    with Connector.from_config(config, plugins=[plugin]) as connector, fake(connector) as vendors:
+        vendors.answer("", 200)
+        for name in ("crm", "erp"):
+            connector.service(name).get("/x")
+        lines = [entry.name for entry in connector.explain("erp")]
+    assert seen == ["crm"]
+    assert {record.service_name for record in records} == {"crm"}
+    assert "quiet.before_request" not in lines
 
 
 def test_hook_store_log_of_one_service(records: list[IntegrationLog]) -> None:
