@@ -34,6 +34,8 @@ MEMBERS = {
 CORE = "nexus-connector"
 DISTRIBUTIONS = {name: f"{CORE}-{name}" for name in MEMBERS}
 PACKAGES = [name.replace("-", "_") for name in (CORE, *DISTRIBUTIONS.values())]
+UNTYPED = {"celery-task", "django-view"}
+"""Recipes of the cookbook for packages that ship no types."""
 FRESH = [f"--reinstall-package={name}" for name in (CORE, *DISTRIBUTIONS.values())]
 
 
@@ -84,7 +86,7 @@ def _import(session: nox.Session, *packages: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every docstring example and every test, and hold the coverage; arguments go to pytest, without coverage."""
-    _sync(session, "--all-packages", "--group=test")
+    _sync(session, "--all-packages", "--group=test", "--group=cookbook")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -99,7 +101,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def matrix(session: nox.Session) -> None:
     """Run every test on every supported Python; ``-- smoke`` only imports, other arguments go to pytest."""
-    _sync(session, "--all-packages", "--group=test")
+    _sync(session, "--all-packages", "--group=test", "--group=cookbook")
     if session.posargs == ["smoke"]:
         _import(session, *PACKAGES)
     else:
@@ -130,25 +132,27 @@ def core_only(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Test the core and every member against the lowest versions that they declare."""
     # Sources would make the members depend on an editable core.
-    options = ("--resolution=lowest-direct", "--no-sources", "--group=test", *FRESH)
+    options = ("--resolution=lowest-direct", "--no-sources", "--group=test", "--group=cookbook", *FRESH)
     session.run("uv", "pip", "install", "--quiet", *options, ".", *(f"./{folder}" for folder in MEMBERS.values()))
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format; arguments go to ``ruff check``."""
+    """Check style, format and changes; arguments go to ``ruff check``."""
     _sync(session, "--only-group=lint")
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
+    session.run("towncrier", "build", "--draft", "--version=next", silent=True)
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check all types twice, with mypy and with pyright."""
-    _sync(session, "--all-packages", "--group=typing", "--group=test")
+    _sync(session, "--all-packages", "--group=typing", "--group=test", "--group=cookbook")
     sources = [str(folder / "src" / package) for folder, package in zip(MEMBERS.values(), PACKAGES[1:], strict=True)]
-    session.run("mypy", PACKAGES[0], *sources, "tests/typing")
+    recipes = [str(file) for file in Path("docs/cookbook").glob("*/*.py") if file.parent.name not in UNTYPED]
+    session.run("mypy", PACKAGES[0], *sources, "tests/typing", "tests/docs/cookbook_vendors.py", *sorted(recipes))
     session.run("pyright", "--pythonpath", shutil.which("python", path=session.bin) or "python")
 
 
