@@ -94,6 +94,37 @@ def test_time_line_is_whole(facts: Any) -> None:
     assert (line["outcome"], line["attempts"]) == ("done", 3)
 
 
+def test_a_dead_service_is_left_alone(facts: Any) -> None:
+    """The circuit opens at the fifth failure, the application is told once, and 1,000 calls reach nobody."""
+    outage = facts["outage"]
+    assert (outage["failures"], outage["refused"], outage["requests"]) == (5, 1000, 0)
+    assert outage["pages"] == ["crm is down: 5 consecutive failures"]
+    [line] = outage["logged"]
+    assert line.startswith("WARNING the circuit of crm ")
+    assert 0 < outage["refusal_seconds"] < 0.01  # microseconds; a machine may be busy
+    assert "is open: 5 consecutive failures. Nothing was sent." in outage["error"]
+
+
+def test_a_second_region_takes_over_and_gives_back(facts: Any) -> None:
+    """No call is lost; five pay with a second attempt, then none does; the probe brings the first region back."""
+    rescue = facts["rescue"]
+    assert rescue["lost"] == 0
+    moved, there, back = ["eu 500", "us 200"], ["us 200"], ["eu 200"]
+    paths = [leg["path"] for leg in rescue["legs"]]
+    assert (paths[0], paths[1], paths[-1]) == (moved, there, back)
+    assert all(path in (moved, there, back) for path in paths)  # on a busy machine a trial may come before it heals
+    assert rescue["legs"][0]["last"] == 5
+    assert rescue["moves"][0] == "eu -> us: status 500"
+    assert rescue["moves"][-1] == "us -> eu: it is tried again"
+    assert [state for state, _ in rescue["circuit"]] == ["open", "half_open", "closed"]
+
+
+def test_everything_it_claims_is_proved(facts: Any) -> None:
+    """The closing table says yes to every claim; one no would end the demo with 1."""
+    assert len(facts["claims"]) == 7
+    assert [claim["text"] for claim in facts["claims"] if not claim["holds"]] == []
+
+
 def test_plain_output_has_every_part(kept: tuple[Path, str]) -> None:
     """Without a terminal the demo is plain lines, with every part that it promises."""
     _, out = kept
@@ -109,7 +140,12 @@ def test_plain_output_has_every_part(kept: tuple[Path, str]) -> None:
         "2 RetryScheduled",
         "5  Every attempt leaves a record",
         "6  Any call can be explained later",
+        "7  A service dies",
+        "the next 1,000 calls, each in ",
+        "8  A second region",
+        "eu 500, then us 200",
         "What you saw",
+        "What it proved",
         "nexus schema",
     ]
     places = [out.find(part) for part in parts]

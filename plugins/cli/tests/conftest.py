@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from nexus_connector.testing.emulator import Answer, Compute, VendorEmulator
 from nexus_connector_cli._group import new_group
 
+_SAYING = {"COLUMNS", "FORCE_COLOR", "NO_COLOR", "WEB_CONCURRENCY"}
 WriteFile: TypeAlias = Callable[[str, str], Path]
 
 
@@ -39,9 +40,10 @@ Nexus: TypeAlias = Callable[..., Ran]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test works in an empty folder, and with an environment that says nothing of nexus or colours."""
-    for name in [name for name in os.environ if name.startswith("NEXUS")] + ["FORCE_COLOR", "NO_COLOR", "COLUMNS"]:
-        monkeypatch.delenv(name, raising=False)
+    """Every test works in an empty folder, and with an environment that says nothing of nexus, colours or workers."""
+    for name in [*os.environ]:
+        if name.startswith(("NEXUS", "GUNICORN_", "UVICORN_", "GRANIAN_", "UWSGI_")) or name in _SAYING:
+            monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     return tmp_path

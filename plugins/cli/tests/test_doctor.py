@@ -37,7 +37,7 @@ def test_configuration_that_is_missing_fails(nexus):
     """Without a configuration the doctor says so and stops."""
     ran = nexus("doctor", "--json")
     assert ran.code == 1
-    assert finding(ran, "configuration", "fail")["remedy"]
+    assert "nexus init writes one" in finding(ran, "configuration", "fail")["remedy"]
     assert [each["subject"] for each in ran.json["findings"]] == ["versions", "configuration"]
 
 
@@ -53,9 +53,10 @@ def test_missing_secrets_are_all_named(nexus, crm, config, monkeypatch):
     """)
     ran = nexus("doctor", "--offline", "--json")
     assert ran.code == 1
-    text = " ".join(each["text"] for each in ran.json["findings"] if each["level"] == "fail")
-    assert "CRM_TOKEN" in text
-    assert "nowhere" in text
+    token, file = [each for each in ran.json["findings"] if each["level"] == "fail"]
+    assert "CRM_TOKEN is not set" in token["text"]
+    assert token["remedy"] == "Set CRM_TOKEN, or name another place."
+    assert "nowhere" in file["text"]
 
 
 def test_service_without_base_url_is_a_warning(nexus, config):
@@ -74,10 +75,11 @@ def test_no_service_is_a_warning(nexus, config):
 
 def test_service_that_does_not_compile_fails(nexus, config):
     """What would be raised by the first call is found now."""
-    config('[services.crm]\nbase_url = "https://crm.example"\nadapter = "no_such_vendor"\n')
+    config('domains.email = "crm"\n[services.crm]\nbase_url = "https://crm.example"\nadapter = "no_such_vendor"\n')
     ran = nexus("doctor", "--offline", "--json")
     assert ran.code == 1
     assert "no_such_vendor" in finding(ran, "service crm", "fail")["text"]
+    assert levels(ran, "domain email") == [], "one cause is told once"
 
 
 def test_domain_needs_an_adapter_that_speaks_it(nexus, config, install, monkeypatch):
@@ -110,8 +112,8 @@ def test_broken_plugins_and_adapters_fail(nexus, config, install):
     assert "pip install --upgrade sad" in finding(ran, "vendor acme", "fail")["remedy"]
 
 
-def test_waiting_plugin_is_a_warning(nexus, config, install):
-    """A plugin that has nothing to do names its key."""
+def test_waiting_plugin_is_a_note(nexus, config, install):
+    """A plugin that has nothing to do names its key; nothing is wrong with that."""
     source = (
         "import attrs\nfrom nexus_connector import Plugin, hookimpl\n"
         "@attrs.frozen\nclass Options: pass\n"
@@ -123,7 +125,7 @@ def test_waiting_plugin_is_a_warning(nexus, config, install):
     config("")
     ran = nexus("doctor", "--offline", "--json")
     assert ran.code == 0
-    assert "plugins.idle.key" in finding(ran, "plugin idle", "warn")["remedy"]
+    assert "plugins.idle.key" in finding(ran, "plugin idle", "note")["remedy"]
 
 
 GATED = """
@@ -133,16 +135,65 @@ class Open(Gate):
 class Gates:
     @hookimpl
     def gates(self, config): return [Open()]
-def make(): return Connector.from_config({"services": {"crm": {"base_url": "http://127.0.0.1:1"}}}, plugins=[Gates()])
+CONFIG = {"services": {"crm": {"base_url": "http://127.0.0.1:1"}}, "plugins": {"only": ["cli"]}}
+def make(): return Connector.from_config(CONFIG, plugins=[Gates()])
 """
 
 
-def test_memory_store_under_gates_is_a_warning(nexus, app):
+def test_memory_store_under_gates_is_a_note(nexus, app):
     """Limits and circuits in memory count in each process for itself; without any there is nothing to say."""
     gated = nexus("doctor", "--offline", "--json", "--app", f"{app(GATED)}:make")
-    assert "crm" in finding(gated, "stores.shared", "warn")["text"]
+    assert "open of crm" in finding(gated, "stores.shared", "note")["text"]
+    assert "a store that they share" in finding(gated, "stores.shared", "note")["remedy"]
     free = nexus("doctor", "--offline", "--json", "--app", f"{app(GATED.replace('[Open()]', '[]'))}:make")
     assert finding(free, "stores.shared", "ok")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("WEB_CONCURRENCY", "4", "WEB_CONCURRENCY=4 starts 4 processes"),
+        ("UVICORN_WORKERS", "2", "UVICORN_WORKERS=2 starts 2 processes"),
+        ("GRANIAN_WORKERS", "2", "GRANIAN_WORKERS=2 starts 2 processes"),
+        ("UWSGI_PROCESSES", "2", "UWSGI_PROCESSES=2 starts 2 processes"),
+        ("UWSGI_WORKERS", "2", "UWSGI_WORKERS=2 starts 2 processes"),
+        ("GUNICORN_CMD_ARGS", "--bind :80 --workers=3", "GUNICORN_CMD_ARGS (--workers=3) starts 3 processes"),
+        ("GUNICORN_CMD_ARGS", "--workers 3 -k sync", "GUNICORN_CMD_ARGS (--workers 3) starts 3 processes"),
+        ("GUNICORN_CMD_ARGS", "-w5", "GUNICORN_CMD_ARGS (-w5) starts 5 processes"),
+        ("GUNICORN_CMD_ARGS", "-w 5 -w 2", "GUNICORN_CMD_ARGS (-w 2) starts 2 processes"),
+    ],
+)
+def test_memory_store_in_several_processes_is_a_warning(nexus, app, monkeypatch, name, value, told):
+    """Where the environment starts several processes, it is named, with how often every limit holds."""
+    monkeypatch.setenv(name, value)
+    warned = finding(nexus("doctor", "--offline", "--json", "--app", f"{app(GATED)}:make"), "stores.shared", "warn")
+    assert told in warned["text"]
+    assert "open of crm" in warned["text"]
+    assert "times every limit" in warned["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEB_CONCURRENCY", "1"),
+        ("WEB_CONCURRENCY", "auto"),
+        ("WEB_CONCURRENCY", ""),
+        ("GUNICORN_CMD_ARGS", "--workers=1"),
+        ("GUNICORN_CMD_ARGS", "--worker-connections 40 --threads 4 -b :80"),
+    ],
+)
+def test_one_process_is_not_several(nexus, app, monkeypatch, name, value):
+    """Only what asks for more than one process is one of several."""
+    monkeypatch.setenv(name, value)
+    assert finding(nexus("doctor", "--offline", "--json", "--app", f"{app(GATED)}:make"), "stores.shared", "note")
+
+
+def test_most_processes_count(nexus, app, monkeypatch):
+    """Of several settings the one that starts most processes is told."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "-w 8")
+    ran = nexus("doctor", "--offline", "--json", "--app", f"{app(GATED)}:make")
+    assert "starts 8 processes" in finding(ran, "stores.shared", "warn")["text"]
 
 
 def test_a_store_that_nothing_opens_is_a_failure(nexus, config):
@@ -168,6 +219,7 @@ def test_unreachable_service_fails(nexus, config, closed_port):
     ran = nexus("doctor", "--json")
     assert ran.code == 1
     assert "refused" in finding(ran, "service crm", "fail")["text"].lower()
+    assert "services.crm.base_url" in finding(ran, "service crm", "fail")["remedy"]
     assert nexus("doctor", "--offline").code == 0
 
 

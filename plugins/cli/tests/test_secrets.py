@@ -8,6 +8,7 @@ import pytest
     [
         ["explain", "crm"],
         ["plugins"],
+        ["status"],
         ["doctor"],
         ["schema"],
         ["call", "crm", "GET", "/echo"],
@@ -24,7 +25,8 @@ def test_no_command_shows_a_secret(nexus, crm, canary, arguments, extra):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["explain", "crm"], ["plugins"], ["doctor"], ["schema"], ["call", "crm", "GET", "/orders/7"]]
+    "arguments",
+    [["explain", "crm"], ["plugins"], ["status"], ["doctor"], ["schema"], ["call", "crm", "GET", "/orders/7"]],
 )
 def test_json_of_each_report_is_one_document(nexus, crm, arguments):
     """--json makes standard output one JSON document, and nothing else."""

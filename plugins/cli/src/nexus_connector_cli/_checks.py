@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Literal
 
 import attrs
 
-from nexus_connector import Connector, Secret
-from nexus_connector.config import SecretRef
-from nexus_connector.errors import ConfigurationError, ConnectorError
-from nexus_connector.runtime import Parts
+from nexus_connector import Connector
+from nexus_connector.errors import ConnectorError
 from nexus_connector.target import Target
 
+from ._compiled import Compiled, compile_services, standing
 from ._installed import plugin_rows, vendor_rows
 from ._invocation import Invocation
 from ._reach import unreachable
+from ._workers import workers
 
 _PACKAGES: Final = ("nexus-connector", "attrs", "blinker", "cattrs", "pluggy", "urllib3", "click", "rich")
 
@@ -27,13 +28,14 @@ class Finding:
     """One line of the doctor.
 
     Attributes:
-        level: ``ok``, ``warn`` (it works, perhaps not as you think) or ``fail`` (something will not work).
+        level: ``ok``, ``note`` (as it is meant to be, to be known), ``warn`` (it works, perhaps not as you think) or
+            ``fail`` (something will not work).
         subject: What was looked at.
         text: What was found.
         remedy: What to do; empty if nothing.
     """
 
-    level: Literal["ok", "warn", "fail"]
+    level: Literal["ok", "note", "warn", "fail"]
     subject: str
     text: str
     remedy: str = ""
@@ -50,24 +52,40 @@ def findings(invocation: Invocation, *, offline: bool) -> Iterator[Finding]:
     try:
         connector = invocation.connector()
     except ConnectorError as error:
-        yield Finding("fail", "configuration", error.message, error.hint or "")
+        yield unusable(invocation, error)
         return
     yield Finding("ok", "configuration", ", ".join(invocation.source))
+    services = list(compile_services(connector))
+    yield from findings_of(connector, services)
+    if not offline:
+        yield from _reachable(_targets(services))
+
+
+def unusable(invocation: Invocation, error: ConnectorError) -> Finding:
+    """Return the finding of a configuration from which no connector can be built."""
+    none = "nexus init writes one; --config and NEXUS_CONFIG name another, --app an application."
+    return Finding("fail", "configuration", error.message, error.hint or "" if invocation.source else none)
+
+
+def findings_of(connector: Connector, services: Sequence[Compiled]) -> Iterator[Finding]:
+    """Look at a connector and its compiled services, without opening a connection."""
     yield from _plugins(connector)
     yield from _vendors(connector)
-    if not connector.runtime.config.services:
+    if not services:
         yield Finding("warn", "services", "None is configured.", "Add a table [services.NAME] with its base_url.")
-    targets: dict[str, Target] = {}
-    for each in _compiled(connector):
-        if isinstance(each, Target):
-            targets[each.name] = each
-        else:
-            yield each
+    for each in services:
+        for error in each.problems:
+            yield Finding("fail", f"service {each.name}", error.message, error.hint or "")
+        if not each.problems:
+            yield Finding("ok", f"service {each.name}", "compiles, and its secrets are there.")
+    targets = _targets(services)
     yield from _base_urls(targets)
     yield from _domains(connector, targets)
-    yield _store(connector, targets)
-    if not offline:
-        yield from _reachable(targets)
+    yield _store(connector, services)
+
+
+def _targets(services: Iterable[Compiled]) -> dict[str, Target]:
+    return {each.name: each.target for each in services if each.target is not None}
 
 
 def _versions() -> Iterator[str]:
@@ -85,7 +103,7 @@ def _plugins(connector: Connector) -> Iterator[Finding]:
             yield Finding("fail", f"plugin {row.name}", f"takes no part: {row.why}", remedy)
         elif row.state == "waiting":
             remedy = f"Set {row.why}, or ignore this if you do not need it."
-            yield Finding("warn", f"plugin {row.name}", f"has nothing to do: {row.why} is not set.", remedy)
+            yield Finding("note", f"plugin {row.name}", f"has nothing to do: {row.why} is not set.", remedy)
         else:
             yield Finding("ok", f"plugin {row.name}", row.state)
 
@@ -95,37 +113,6 @@ def _vendors(connector: Connector) -> Iterator[Finding]:
         if row.problem is not None:
             remedy = f"pip install --upgrade {row.distribution}, or uninstall it."
             yield Finding("fail", f"vendor {row.name}", f"cannot be imported: {row.problem}", remedy)
-
-
-def _compiled(connector: Connector) -> Iterator[Target | Finding]:
-    """Compile every service beside those that may be at work, with made-up values for secrets that are missing."""
-    runtime = connector.runtime
-    missing: list[ConfigurationError] = []
-    find = runtime.resolve_secret
-
-    def resolve(reference: SecretRef) -> Secret:
-        try:
-            return find(reference)
-        except ConfigurationError as error:
-            missing.append(error)
-            return Secret("missing")
-
-    before = runtime.exchange(Parts(runtime.blocking_io, runtime.loop_io, runtime.process, {}, resolve))
-    try:
-        for name in runtime.config.services:
-            missing.clear()
-            try:
-                target = runtime.target(name)
-            except ConnectorError as error:
-                yield Finding("fail", f"service {name}", error.message, error.hint or "")
-                continue
-            yield target
-            for each in missing:
-                yield Finding("fail", f"service {name}", each.message, each.hint or "")
-            if not missing:
-                yield Finding("ok", f"service {name}", "compiles, and its secrets are there.")
-    finally:
-        runtime.exchange(before)
 
 
 def _base_urls(targets: dict[str, Target]) -> Iterator[Finding]:
@@ -151,13 +138,17 @@ def _domains(connector: Connector, targets: dict[str, Target]) -> Iterator[Findi
             yield Finding("fail", f"domain {domain}", f"{path} = {service!r}, which {speaks}.", remedy)
 
 
-def _store(connector: Connector, targets: dict[str, Target]) -> Finding:
-    shared = connector.runtime.redactor().url(connector.runtime.config.stores.shared)
-    gated = [name for name, target in targets.items() if any(entry.kind == "gate" for entry in target.entries)]
-    if not gated:
+def _store(connector: Connector, services: Sequence[Compiled]) -> Finding:
+    shared, stands = connector.runtime.redactor().url(connector.runtime.config.stores.shared), standing(services)
+    if not stands:
         return Finding("ok", "stores.shared", f"{shared}, and no limit or circuit stands on it.")
-    remedy = "With several processes, set stores.shared to a store that they share."
-    return Finding("warn", "stores.shared", f"{shared}: each process counts for itself ({', '.join(gated)}).", remedy)
+    several = workers(os.environ)
+    if several is None:
+        text = f"{shared}: each process counts for itself ({stands})."
+        return Finding("note", "stores.shared", text, "With several processes, set it to a store that they share.")
+    text = f"{several.setting} starts {several.count} processes, and on {shared} each counts for itself ({stands})."
+    remedy = f"Set it to a store that they share, or reckon with {several.count} times every limit."
+    return Finding("warn", "stores.shared", text, remedy)
 
 
 def _reachable(targets: dict[str, Target]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from ._checks import Finding, findings
 from ._invocation import Invocation, pass_invocation, with_json, with_source
 from ._output import text_of
 
-_STYLES: Final = {"ok": "good", "warn": "care", "fail": "bad"}
+LEVEL_STYLES: Final = {"ok": "good", "note": "quiet", "warn": "care", "fail": "bad"}
 
 
 @click.command(short_help="Check configuration, plugins, secrets and reachability.")
@@ -45,11 +45,12 @@ def _table(found: Sequence[Finding]) -> RenderableType:
         text = text_of(each.text)
         if each.remedy:
             text.append("\n").append_text(text_of(each.remedy, "quiet"))
-        grid.add_row(Text(each.level, style=_STYLES[each.level]), text_of(each.subject), text)
+        grid.add_row(Text(each.level, style=LEVEL_STYLES[each.level]), text_of(each.subject), text)
     return grid
 
 
 def _summary(found: Sequence[Finding]) -> Text:
-    counts = {level: sum(each.level == level for each in found) for level in _STYLES}
-    parts = [Text(f"{count} {level}", style=_STYLES[level] if count else "quiet") for level, count in counts.items()]
-    return Text(", ").join(parts)
+    counts = {level: sum(each.level == level for each in found) for level in LEVEL_STYLES}
+    return Text(", ").join(
+        Text(f"{count} {level}", style=LEVEL_STYLES[level] if count else "quiet") for level, count in counts.items()
+    )

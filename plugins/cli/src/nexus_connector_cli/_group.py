@@ -17,11 +17,14 @@ from ._demo.command import demo
 from ._doctor import doctor
 from ._explain import explain
 from ._failure import failure_of
+from ._init import init
 from ._installed import plugins
 from ._invocation import invocation_of, with_source
+from ._new.command import new
 from ._schema import schema
+from ._status import status
 
-OWN = (demo, explain, plugins, doctor, schema, call)
+OWN = (demo, init, new, status, doctor, plugins, explain, call, schema)
 """The commands of this plugin, in the order of ``nexus --help``."""
 
 

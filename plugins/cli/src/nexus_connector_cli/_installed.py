@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 import click
@@ -15,16 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from nexus_connector import Connector
-from nexus_connector.plugins import vendor_entries
-from nexus_connector.redaction import DEFAULT_REDACTOR
 from nexus_connector.runtime import Runtime
 
+from ._adapters import Adapter, BrokenAdapter, installed_adapters
 from ._invocation import Invocation, pass_invocation, with_json, with_source
 from ._output import text_of
 
 State = Literal["active", "waiting", "off", "not in plugins.only", "broken"]
 
-_STYLES: dict[str, str] = {"active": "good", "waiting": "care", "broken": "bad"}
+STATE_STYLES: dict[str, str] = {"active": "good", "waiting": "care", "broken": "bad"}
 
 
 @attrs.frozen(kw_only=True)
@@ -134,34 +132,25 @@ def _hooks(runtime: Runtime, name: str) -> tuple[str, ...]:
 
 
 def vendor_rows(runtime: Runtime) -> list[VendorRow]:
-    """Return a row for each installed vendor adapter; each is imported to see whether it can be."""
-    return [_vendor_row(runtime, name, entry) for name, entry in sorted(vendor_entries().items())]
-
-
-def _vendor_row(runtime: Runtime, name: str, entry: EntryPoint) -> VendorRow:
-    domain: str | None = None
-    problem: str | None = None
-    try:
-        adapter: Any = entry.load()
-        domain = adapter.vendor.domain
-    except Exception as error:  # whatever a foreign package raises, the others are still listed
-        problem = DEFAULT_REDACTOR.text(f"{type(error).__name__}: {error}")
-    services = runtime.config.services.items()
-    dist = entry.dist
-    return VendorRow(
-        name=name,
-        distribution=dist.name if dist is not None else "?",
-        version=dist.version if dist is not None else "?",
-        domain=domain,
-        services=tuple(service for service, config in services if (config.adapter or service) == name),
-        problem=problem,
-    )
+    """Return a row for each installed vendor adapter."""
+    services = {name: config.adapter or name for name, config in runtime.config.services.items()}
+    return [
+        VendorRow(
+            name=each.name,
+            distribution=each.distribution,
+            version=each.version,
+            domain=each.vendor.domain if isinstance(each, Adapter) else None,
+            services=tuple(service for service, adapter in services.items() if adapter == each.name),
+            problem=each.problem if isinstance(each, BrokenAdapter) else None,
+        )
+        for each in installed_adapters()
+    ]
 
 
 def _plugin_table(rows: Sequence[PluginRow]) -> Table:
     table = _new_table("plugin", "from", "version", "state", "hooks")
     for row in rows:
-        state = Text(row.state, style=_STYLES.get(row.state, "quiet"))
+        state = Text(row.state, style=STATE_STYLES.get(row.state, "quiet"))
         if row.why is not None:
             state.append_text(text_of(f": {row.why}"))
         _add(table, row, state, text_of(", ".join(row.hooks)))

@@ -73,7 +73,7 @@ class Option:
         unit: Its unit, as ``s``.
         required: Whether it has no default.
         default: Its default, if it has one.
-        text: What it means.
+        text: What it means, without marks.
     """
 
     name: str
@@ -90,7 +90,7 @@ def options_of(kind: type) -> Iterator[Option]:
 
     >>> from nexus_connector.config import EndpointConfig
     >>> [(option.name, words(option.kind), str(option.limits)) for option in options_of(EndpointConfig)]
-    [('timeout_seconds', 'number', '> 0')]
+    [('timeout_seconds', 'number', '> 0'), ('group', 'text', '')]
     """
     attrs.resolve_types(kind)
     for field in attrs.fields(kind):
@@ -102,8 +102,24 @@ def options_of(kind: type) -> Iterator[Option]:
                 unit=field.metadata.get("unit", ""),
                 required=field.default is attrs.NOTHING,
                 default=_default(field.default),
-                text=field.metadata.get("text", ""),
+                text=field.metadata.get("text", "").replace("``", ""),
             )
+
+
+def settings_of(kind: type) -> list[Option]:
+    """Return the options that are written as one line; those that are tables have a place of their own."""
+    return [option for option in options_of(kind) if not _is_table(option.kind)]
+
+
+def _is_table(kind: Annotation) -> bool:
+    """Say whether a type is a table of options, or a table of such tables."""
+    inner: tuple[type[Any], ...] = get_args(kind) or (kind,)
+    return attrs.has(inner[-1]) and not is_secret(inner[-1])
+
+
+def facts(option: Option) -> str:
+    """Return type, range and unit of an option in words."""
+    return ", ".join(filter(None, [words(option.kind), str(option.limits), option.unit and f"in {option.unit}"]))
 
 
 def _default(default: Any) -> object:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, get_args
 
-import attrs
 import click
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -15,9 +12,10 @@ from rich.text import Text
 
 from ._invocation import Invocation, pass_invocation, with_json
 from ._json_schema import json_schema
-from ._options import Option, is_secret, options_of, plain_default, words
+from ._options import Option, facts, plain_default, settings_of
 from ._output import text_of
 from ._tables import CORE, OptionTable, plugin_tables, vendor_tables
+from ._toml import toml
 
 
 @click.command(short_help="Print every option with type, unit, range and default.")
@@ -30,7 +28,7 @@ def schema(invocation: Invocation) -> None:
     """
     plugins, vendors = list(plugin_tables()), list(vendor_tables())
     tables = [*CORE, *plugins, *(table for _, table in vendors)]
-    views = [view for table in tables if (options := list(options_of(table.kind))) for view in _views(table, options)]
+    views = [view for table in tables if (options := settings_of(table.kind)) for view in _views(table, options)]
     invocation.output.report(json_schema(plugins, vendors), *views)
 
 
@@ -41,28 +39,18 @@ def _views(table: OptionTable, options: Sequence[Option]) -> list[RenderableType
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    shown = [option for option in options if not _is_table(option)]
-    for option in shown:
+    for option in options:
         grid.add_row(text_of(option.name, "name"), _facts(option))
         if option.text:
-            grid.add_row("", text_of(option.text.replace("``", ""), "quiet"))
+            grid.add_row("", text_of(option.text, "quiet"))
     return [heading, Padding(grid, (0, 0, 1, 2))]
-
-
-def _is_table(option: Option) -> bool:
-    """Say whether the option is a table, or a table of tables, that has its own place in the list."""
-    inner: tuple[type[Any], ...] = get_args(option.kind) or (option.kind,)
-    return attrs.has(inner[-1]) and not is_secret(inner[-1])
 
 
 def _facts(option: Option) -> Text:
     """Return type, range, unit and default in one line."""
-    facts = [words(option.kind), str(option.limits), option.unit and f"in {option.unit}"]
-    default = "required" if option.required else f"default {_toml(plain_default(option))}"
-    return text_of(", ".join([*(fact for fact in facts if fact), default]))
+    default = "required" if option.required else f"default {_default(plain_default(option))}"
+    return text_of(", ".join([facts(option), default]))
 
 
-def _toml(value: object) -> str:
-    if value is None:
-        return "none"
-    return json.dumps(value, ensure_ascii=False, default=str)
+def _default(value: object) -> str:
+    return "none" if value is None else toml(value)

@@ -17,8 +17,11 @@ from nexus_connector.config import (
     ServiceConfig,
     StoresConfig,
 )
-from nexus_connector.plugins import discover, vendor_entries
+from nexus_connector.plugins import Plugin, discover
+from nexus_connector.registration import sees_services
 from nexus_connector.static_credentials import METHODS
+
+from ._adapters import Adapter, installed_adapters
 
 
 @attrs.frozen(kw_only=True)
@@ -60,15 +63,18 @@ def plugin_tables() -> Iterator[OptionTable]:
     """Yield a table for each installed plugin; one that is broken is told by the core's own warning."""
     for each in discover(PluginsConfig(), ()):
         if each.plugin is not None:
-            note = f"also [services.NAME.{each.name}], for one service; {each.name} = false switches it off"
-            yield OptionTable(path=f"plugins.{each.name}", kind=each.plugin.config, note=note)
+            yield OptionTable(path=f"plugins.{each.name}", kind=each.plugin.config, note=_note(each.plugin))
+
+
+def _note(plugin: Plugin[Any]) -> str:
+    off = f"{plugin.name} = false in [services.NAME] switches it off there"
+    own = sees_services(plugin.factory(plugin.config()))
+    return f"also [services.NAME.{plugin.name}], for one service; {off}" if own else off
 
 
 def vendor_tables() -> Iterator[tuple[str, OptionTable]]:
     """Yield the name and the options of each installed vendor adapter that can be imported."""
-    for name, entry in sorted(vendor_entries().items()):
-        try:
-            kind: type[Any] = entry.load().options_class
-        except Exception:  # noqa: S112  # nexus plugins and nexus doctor say what is wrong with it
-            continue
-        yield name, OptionTable(path="services.NAME.options", kind=kind, note=f'adapter = "{name}"')
+    for each in installed_adapters():
+        if isinstance(each, Adapter):
+            note = f'adapter = "{each.name}"'
+            yield each.name, OptionTable(path="services.NAME.options", kind=each.kind.options_class, note=note)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nexus_connector import (
     AttemptFinished,
     Call,
     CallSucceeded,
+    CircuitChanged,
     Connector,
     EmailReceipt,
     RateLimited,
     Request,
+    Response,
     RetryScheduled,
     hookimpl,
 )
@@ -44,3 +48,17 @@ def listen(connector: Connector, watch: Watch) -> None:
     connector.on(RateLimited)(watch.limited)
     connector.on(RetryScheduled)(watch.waits)
     connector.on(CallSucceeded)(watch.succeeded)
+
+
+def read_orders(connector: Connector) -> Response:
+    """Read from an internal API: no vendor adapter, and no word about failure."""
+    return connector.service("crm").get("/orders")
+
+
+def page_on_call(connector: Connector, page: Callable[[str], None]) -> None:
+    """Page somebody when the circuit of crm opens."""
+
+    @connector.on(CircuitChanged, service="crm")
+    def changed(event: CircuitChanged) -> None:
+        if event.new == "open":
+            page(f"{event.service} is down: {event.reason}")

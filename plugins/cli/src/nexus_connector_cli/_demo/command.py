@@ -14,7 +14,9 @@ from nexus_connector.errors import ConfigurationError
 from .._invocation import Invocation, pass_invocation, with_json
 from .._output import Output, silent_console
 from . import application, views
-from .facts import Facts, Sending, sending_of
+from .facts import Facts, Sending, claims, sending_of
+from .outage import suffer
+from .rescue import rescue
 from .script import Script, VendorScript
 from .show import Show
 from .stage import CONFIG, Stage
@@ -32,7 +34,7 @@ from .watch import Watch
 @with_json
 @pass_invocation
 def demo(invocation: Invocation, fast: bool, keep: Path | None) -> None:
-    """See a whole call: a vendor that is down and then too busy, another vendor, a hook, events, records.
+    """See whole calls: a vendor that is down and then too busy, another vendor, a hook, events, records, an outage.
 
     It needs no configuration and reads none; nothing leaves this machine.
     """
@@ -43,15 +45,16 @@ def demo(invocation: Invocation, fast: bool, keep: Path | None) -> None:
     show = _show(invocation.output, fast=fast)
     with _folder(keep) as folder, Stage(script, folder) as stage:
         facts = _perform(show, script, stage)
-    show.explaining(facts.sendings[0])
     root = click.get_current_context().find_root().command
     known = root.commands if isinstance(root, click.Group) else ()
-    show.close(facts, [each for each in script.next if each.command in known])
+    held = tuple(claims(facts))
+    show.close(facts, held, [each for each in script.next if each.command in known])
     if keep is not None:
         first = facts.sendings[0].call_id
         invocation.output.note(f"Kept in {keep}: nexus --config {keep / CONFIG} explain {first}")
     if invocation.output.as_json:
         invocation.output.report(facts.as_dict())
+    click.get_current_context().exit(0 if all(claim.holds for claim in held) else 1)
 
 
 def _show(output: Output, *, fast: bool) -> Show:
@@ -82,16 +85,23 @@ def _perform(show: Show, script: Script, stage: Stage) -> Facts:
     swap = stage.swap()
     show.say(views.diff(swap), "")
     sendings.append(_send(show, stage, second))
-    facts = Facts(sendings=tuple(sendings), swap=swap, subject=application.SUBJECT)
-    show.rewriting(facts)
-    show.hearing(facts)
-    show.keeping(facts)
-    return facts
+    show.rewriting(sendings)
+    show.hearing(sendings)
+    show.keeping(sendings)
+    show.explaining(sendings[0])
+    show.dying()
+    died = suffer(stage)
+    show.died(died)
+    show.rescuing(stage.add_region())
+    with show.waiting("calls go on"):
+        rescued = rescue(stage)
+    show.rescued(rescued)
+    return Facts(sendings=tuple(sendings), swap=swap, subject=application.SUBJECT, outage=died, rescue=rescued)
 
 
 def _send(show: Show, stage: Stage, vendor: VendorScript) -> Sending:
     watch = Watch()
-    with stage.connector() as connector:
+    with stage.connector(application.MarkSubject()) as connector:
         application.listen(connector, watch)
         with show.call(watch):
             receipt = application.send_invoice(connector)

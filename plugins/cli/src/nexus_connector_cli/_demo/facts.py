@@ -12,6 +12,8 @@ from nexus_connector import Connector, EmailReceipt
 from .._explain import call_timeline
 from .._timeline import Timeline
 from .application import BODY, RECIPIENT, SUBJECT
+from .outage import Outage
+from .rescue import Rescue
 from .script import VendorScript
 from .stage import Stage
 from .watch import Wait, Watch
@@ -113,15 +115,73 @@ class Facts:
         sendings: The emails, one through each vendor.
         swap: The lines of the configuration that changed in between.
         subject: The subject as the application gave it.
+        outage: What became of the calls of a service that died.
+        rescue: What became of them with a second region.
     """
 
     sendings: tuple[Sending, ...]
     swap: tuple[str, ...]
     subject: str
+    outage: Outage
+    rescue: Rescue
 
     def as_dict(self) -> dict[str, Any]:
         """Return them as plain JSON values."""
         plain = attrs.asdict(self)
         for sending, each in zip(plain["sendings"], self.sendings, strict=True):
             sending["timeline"] = each.timeline.as_dict()
+        plain["claims"] = [attrs.asdict(claim) for claim in claims(self)]
         return plain
+
+
+@attrs.frozen
+class Claim:
+    """Something the demo claims, and whether what was seen bears it out.
+
+    Attributes:
+        text: The claim.
+        seen: What was seen.
+        holds: Whether that proves it.
+    """
+
+    text: str
+    seen: str
+    holds: bool
+
+
+def claims(facts: Facts) -> Iterator[Claim]:
+    """Hold every claim against what was seen."""
+    first, second = facts.sendings
+    outage, rescue = facts.outage, facts.rescue
+    clear = sum(each.secret_in_clear for each in facts.sendings)
+    yield Claim(
+        "A vendor in trouble cost no email",
+        f"answered {first.status} at request {first.requests}",
+        first.status < 300 and first.attempts == first.requests > 1,
+    )
+    yield Claim(
+        "One line changed the vendor, no code",
+        f"{len(facts.swap) // 2} line, the same received",
+        len(facts.swap) == 2 and first.received == second.received and all(second.received.values()),
+    )
+    yield Claim("No secret was written down", f"{clear} found in what was written", clear == 0)
+    yield Claim(
+        "A dead service opens its circuit",
+        f"{outage.failures} failures, {len(outage.pages)} page sent",
+        len(outage.pages) == 1 and outage.failures > 0,
+    )
+    yield Claim(
+        "Then it is left alone, and nobody waits",
+        f"{outage.refused:,} calls refused, {outage.requests} sent",
+        outage.refused > 0 and outage.requests == 0,
+    )
+    yield Claim(
+        "A second region loses no call",
+        f"{rescue.lost} of {rescue.calls} lost, <= {rescue.most_attempts} attempts",
+        rescue.lost == 0 and len(rescue.moves) > 0,
+    )
+    yield Claim(
+        "And the first one takes over again",
+        f"{rescue.return_seconds:.1f} s after it was well",
+        rescue.return_seconds > 0 and [state for state, _ in rescue.circuit] == ["open", "half_open", "closed"],
+    )

@@ -54,6 +54,21 @@ class VendorScript:
 
 
 @attrs.frozen(kw_only=True)
+class OutageScript:
+    """A service that dies in its first region.
+
+    Attributes:
+        service: Its service in the configuration.
+        route: What is asked of it, as ``GET /path``.
+        regions: Names of its regions, in order of preference.
+    """
+
+    service: str
+    route: str
+    regions: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
 class Swap:
     """The one line that changes the vendor: it stands in the configuration exactly once."""
 
@@ -76,11 +91,13 @@ class Script:
     Attributes:
         vendors: The vendors, in the order in which they are used.
         swap: What makes the second one of the first.
+        outage: The service that dies.
         next: Commands to go on with.
     """
 
     vendors: tuple[VendorScript, ...]
     swap: Swap
+    outage: OutageScript
     next: tuple[Next, ...] = ()
 
     @classmethod

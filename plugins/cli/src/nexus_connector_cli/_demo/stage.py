@@ -1,4 +1,4 @@
-"""The stage: a folder with the demo's configuration, and an emulator for each of its vendors."""
+"""The stage: a folder with the demo's configuration, and an emulator for each of its vendors and regions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Self
 
 from nexus_connector import Connector
 from nexus_connector.runtime import Runtime
-from nexus_connector.testing.emulator import VendorEmulator
+from nexus_connector.testing.emulator import Answer, VendorEmulator
 
-from .application import MarkSubject
-from .script import Script, VendorScript, resource
+from .script import OutageScript, Script, VendorScript, resource
 
 CONFIG = "connector.toml"
 LOCAL = "local.toml"
@@ -35,14 +34,18 @@ class Stage:
     def __init__(self, script: Script, folder: Path) -> None:
         self._script = script
         self._emulators = {vendor.service: _emulator(vendor) for vendor in script.vendors}
+        self._regions = {name: VendorEmulator(name=name) for name in script.outage.regions}
+        self._known = 1
         self._open = ExitStack()
         self.folder = folder
         self.secrets: Mapping[str, str] = {vendor.service: _secret() for vendor in script.vendors}
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
-            for emulator in self._emulators.values():
+            for emulator in (*self._emulators.values(), *self._regions.values()):
                 opened.enter_context(emulator)
+            for name in self._regions:
+                self.heal(name)
             self._write()
             self._open = opened.pop_all()
         return self
@@ -54,10 +57,20 @@ class Stage:
         self.folder.joinpath(CONFIG).write_text(resource(CONFIG), encoding="utf-8")
         for vendor in self._script.vendors:
             self.folder.joinpath(vendor.secret_file).write_text(self.secrets[vendor.service], encoding="utf-8")
+        self._write_places()
+
+    def _write_places(self) -> None:
         lines = ["# Leads each service to its emulator on this machine."]
-        for service, emulator in self._emulators.items():
-            lines += ["", f"[services.{json.dumps(service)}]", f"base_url = {json.dumps(emulator.url)}"]
+        places: dict[str, object] = {service: emulator.url for service, emulator in self._emulators.items()}
+        places[self.outage.service] = [emulator.url for emulator in self._regions.values()][: self._known]
+        for service, place in places.items():
+            lines += ["", f"[services.{json.dumps(service)}]", f"base_url = {json.dumps(place)}"]
         self.folder.joinpath(LOCAL).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    @property
+    def outage(self) -> OutageScript:
+        """The service that dies."""
+        return self._script.outage
 
     def swap(self) -> tuple[str, ...]:
         """Change the one value that names the vendor; returns the lines that changed, as in a diff."""
@@ -65,13 +78,35 @@ class Stage:
         before = path.read_text(encoding="utf-8")
         after = before.replace(self._script.swap.old, self._script.swap.new, 1)
         path.write_text(after, encoding="utf-8")
-        changed = difflib.ndiff(before.splitlines(), after.splitlines())
-        return tuple(line.partition("#")[0].rstrip() for line in changed if line.startswith(("- ", "+ ")))
+        return _changes(before, after)
 
-    def connector(self) -> Connector:
+    def add_region(self) -> tuple[str, ...]:
+        """Give the service that dies its next region; returns the lines that changed, as in a diff."""
+        before = self.folder.joinpath(LOCAL).read_text(encoding="utf-8")
+        self._known += 1
+        self._write_places()
+        return _changes(before, self.folder.joinpath(LOCAL).read_text(encoding="utf-8"))
+
+    def kill(self, region: str) -> None:
+        """Let a region fail whatever it is asked."""
+        self._regions[region].on(self.outage.route, Answer(500, json={"error": "database gone"}))
+
+    def heal(self, region: str) -> None:
+        """Let a region answer."""
+        self._regions[region].on(self.outage.route, Answer(json={"orders": [1001]}))
+
+    def asked(self, region: str) -> int:
+        """Return how many requests a region received."""
+        return len(self._regions[region].arrivals)
+
+    def region_of(self, host: str | None) -> str:
+        """Return the name of the region at a host: to the connector it is called by its host."""
+        return next((name for name, emulator in self._regions.items() if emulator.host == host), "")
+
+    def connector(self, *hooks: object) -> Connector:
         """Return a connector of the configuration as it is now; the environment of this process has no part in it."""
         paths = [self.folder / CONFIG, self.folder / LOCAL]
-        runtime = Runtime(paths=paths, argument=None, plugins=[MarkSubject()], environ={})
+        runtime = Runtime(paths=paths, argument=None, plugins=hooks, environ={})
         runtime.check()
         return Connector(runtime)
 
@@ -94,6 +129,11 @@ def _emulator(vendor: VendorScript) -> VendorEmulator:
     emulator = VendorEmulator(name=vendor.service)
     emulator.on(vendor.route, *(answer.answer() for answer in vendor.answers))
     return emulator
+
+
+def _changes(before: str, after: str) -> tuple[str, ...]:
+    changed = difflib.ndiff(before.splitlines(), after.splitlines())
+    return tuple(line.partition("#")[0].rstrip() for line in changed if line.startswith(("- ", "+ ")))
 
 
 def _secret() -> str:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from rich.box import ROUNDED
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +18,9 @@ from nexus_connector import RateLimited
 
 from .._output import milliseconds, text_of
 from .._timeline_view import OUTCOME_STYLES
-from .facts import Facts, Sending
+from .facts import Claim, Facts, Sending
+from .outage import Outage
+from .rescue import Leg, Rescue
 from .watch import Attempt, Watch
 
 _BAR: Final = 28
@@ -110,6 +112,53 @@ def secrets(sendings: Sequence[Sending]) -> Table:
         header = Text.assemble((f"{sending.secret_header}: ", "quiet"), text_of(sending.secret_recorded))
         grid.add_row(text_of(sending.service, "quiet"), f"{sending.records} records", header)
     return grid
+
+
+def outage(seen: Outage) -> Table:
+    """Return what became of the calls to a service that died."""
+    page = seen.pages[0] if seen.pages else "none"
+    took = f"{seen.refusal_seconds * 1e6:.0f} µs"
+    rows: list[tuple[str, object]] = [
+        ("failed", f"{seen.failures} requests of {seen.calls} calls, then the circuit opens"),
+        ("paged", text_of(page, "bad")),
+        *(("logged", line) for line in seen.logged),
+        ("refused", Text.assemble(f"the next {seen.refused:,} calls, each in ", (took, "good"), " (median)")),
+        ("sent meanwhile", f"{seen.requests} requests"),
+        ("a refusal says", text_of(seen.error, "quiet")),
+    ]
+    return pairs(rows)
+
+
+def rescue(seen: Rescue) -> RenderableType:
+    """Return which way the calls went, and what was told."""
+    grid = Table.grid(padding=(0, 2))
+    for leg in seen.legs:
+        grid.add_row(Text(_numbers(leg), style="quiet"), _path(leg))
+    told = [("told", move) for move in dict.fromkeys(seen.moves)]
+    told += [("circuit", f"{state.replace('_', ' ')}: {reason}") for state, reason in seen.circuit]
+    healed = Text(f"the first region was well again after call {seen.healed_after}", style="quiet")
+    return Group(grid, healed, "", pairs(told))
+
+
+def _numbers(leg: Leg) -> str:
+    return f"call {leg.first}" if leg.first == leg.last else f"calls {leg.first} to {leg.last}"
+
+
+def _path(leg: Leg) -> Text:
+    parts = [text_of(step, "good" if step.endswith(" 200") else "bad") for step in leg.path]
+    return Text(", then ").join(parts)
+
+
+def proved(claims: Sequence[Claim]) -> Table:
+    """Return what the demo claims, with what was seen of it."""
+    table = Table(box=ROUNDED, border_style="quiet", title_justify="left", title="What it proved", title_style="name")
+    table.add_column("", no_wrap=True)
+    table.add_column("", style="quiet", overflow="fold")
+    table.add_column("")
+    table.show_header = False
+    for claim in claims:
+        table.add_row(claim.text, text_of(claim.seen), Text("yes", "good") if claim.holds else Text("no", "bad"))
+    return table
 
 
 def closing(facts: Facts) -> Table:
