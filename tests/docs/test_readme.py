@@ -33,8 +33,8 @@ def test_the_plugins_of_the_readme(docs: Docs) -> None:
 
 
 def test_links_lead_somewhere(docs: Docs) -> None:
-    """Every relative link of README, changelog, security note and pages leads to a file that exists."""
-    for page in [*docs.pages, docs.root / "CHANGELOG.md", docs.root / "SECURITY.md"]:
+    """Every relative link of the pages and of the notes beside the README leads to a file that exists."""
+    for page in [*docs.pages, *(docs.root / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]:
         prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
         targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose)
         assert [target for target in targets if not (page.parent / target).exists()] == [], page
