@@ -149,18 +149,20 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check all types twice, with mypy and with pyright."""
-    _sync(session, "--all-packages", "--group=typing", "--group=test", "--group=cookbook")
+    _sync(session, "--all-packages", "--group=typing", "--group=test", "--group=cookbook", "--group=docs")
     sources = [str(folder / "src" / package) for folder, package in zip(MEMBERS.values(), PACKAGES[1:], strict=True)]
     recipes = [str(file) for file in Path("docs/cookbook").glob("*/*.py") if file.parent.name not in UNTYPED]
     session.run("mypy", PACKAGES[0], *sources, "tests/typing", "tests/docs/cookbook_vendors.py", *sorted(recipes))
+    session.run("mypy", "docs/_ext/reference_pages")
     session.run("pyright", "--pythonpath", shutil.which("python", path=session.bin) or "python")
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into docs/_build; the examples of its pages are among the tests."""
+    """Build the documentation into docs/_build and test the pages; their examples are among the tests."""
     _sync(session, "--all-packages", "--group=docs", "--group=test")
     session.run("sphinx-build", "-W", "-n", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+    session.run("pytest", "tests/docs/test_built_pages.py")
 
 
 @nox.session

@@ -106,7 +106,9 @@ def _vendor_error(call: Call, response: Response, reading: Reading, code: str | 
     kind = rules.errors.get(code) if code is not None else None
     kind = kind or rules.errors.get(status) or _KINDS.get(status, VendorError)
     text = _told(rules.message, response)
-    detail = "".join([f" ({code})" if code else "", f": {call.redactor.text(text)[:500]}" if text else ""])
+    detail = "".join(
+        [f" ({code})" if code else "", f": {call.redactor.text(text)[:500].removesuffix('.')}" if text else ""]
+    )
     error: VendorError = _of_outcome(kind, call, reading.outcome)(
         f"{call.service} answered {call.operation.name} with {status}{detail}.",
         status=status,

@@ -179,7 +179,8 @@ class Runtime:
             ConfigurationError: Names the nearest service.
         """
         if name not in self.config.services:
-            hint = f"{nearest(name, self.config.services).strip()} Or add [services.{name}].".strip()
+            guess = nearest(name, self.config.services).strip()
+            hint = f"{guess} Or add [services.{name}]." if guess else f"Add [services.{name}]."
             raise ConfigurationError(f"There is no service {name!r}.", hint=hint)
 
     def check(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +14,15 @@ from nexus_connector import Connector
 from nexus_connector.hooks import compile_hooks
 
 if TYPE_CHECKING:
-    from conftest import Docs, Rows
+    from conftest import Docs
+
+
+def below(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command under its whole name."""
+    for name, command in group.commands.items():
+        yield f"{prefix}{name}", command
+        if isinstance(command, click.Group):
+            yield from below(command, f"{prefix}{name} ")
 
 
 @pytest.fixture(scope="module")
@@ -24,26 +32,36 @@ def commands() -> Mapping[str, click.Command]:
     with Connector.from_config({}) as connector:
         for hook in compile_hooks(connector.runtime.registry, "cli_commands"):
             hook.function(group)
-    return group.commands
-
-
-def option_rows(command: click.Command) -> Rows:
-    """Return the options of a command as command-line.md shows them."""
-    options = [each for each in command.params if isinstance(each, click.Option)]
-    return [(f"`{each.opts[0]}{'' if each.is_flag else f' {each.metavar}'}`", each.help or "") for each in options]
+    return dict(below(group))
 
 
 def test_every_command_is_listed(docs: Docs, commands: Mapping[str, click.Command]) -> None:
-    """command-line.md has a section for each command, with its help and its own options; shared ones stand on top."""
-    text = docs.page("reference/command-line.md")
-    found = docs.sections(text, 3)
-    assert list(found) == list(commands)
-    shared = docs.rows(text)
+    """command-line.md has a section for each command with its arguments and help, and a row of the table on top."""
+    text = docs.filled("reference/command-line.md")
+    found = {**docs.sections(docs.sections(text, 2)["Commands"], 3), **docs.sections(text, 4)}
+    assert set(found) == set(commands)
+    overview = {row[0]: row[1] for row in docs.rows(text)}
     for name, command in commands.items():
-        own = [row for row in option_rows(command) if row not in shared]
-        assert docs.rows(found[name]) == own, name
-        assert found[name].strip().splitlines()[0] == command.short_help
-    assert all(any(row in option_rows(command) for command in commands.values()) for row in shared)
+        usage = " ".join(command.collect_usage_pieces(click.Context(command)))
+        assert f"nexus {name} {usage}\n" in found[name]
+        assert (command.help or "").split()[:8] == found[name].partition("```\n\n")[2].split()[:8]
+        assert overview.pop(f"[{name}](#{name.replace(' ', '-')})") == command.short_help
+    assert overview == {}
+
+
+def test_every_option_is_listed(docs: Docs, commands: Mapping[str, click.Command]) -> None:
+    """Each option of a command is in its section with its help, or in the table of those that several commands have."""
+    text = docs.filled("reference/command-line.md")
+    found = {**docs.sections(docs.sections(text, 2)["Commands"], 3), **docs.sections(text, 4)}
+    shared = docs.rows(text, skip=1)
+    for name, command in commands.items():
+        also = re.findall(r"`(--[\w-]+)`", found[name].partition("\nAlso: ")[2])
+        for option in [each for each in command.params if isinstance(each, click.Option)]:
+            row = (f"`{option.opts[0]}{'' if option.is_flag else f' {option.metavar}'}`", option.help or "")
+            assert row in docs.rows(found[name]) or (row in shared and option.opts[0] in also), (name, row)
+    for option, _ in shared:
+        users = {name.split()[0] for name, text in found.items() if option.split()[0].strip("`") in text}
+        assert len(users) > 1, f"{option} is no option of several commands"
 
 
 def test_every_shown_command_is_one(docs: Docs, commands: Mapping[str, click.Command]) -> None:

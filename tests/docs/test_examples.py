@@ -1,9 +1,14 @@
 """The examples of ``README.md`` and ``docs/`` are executed, page by page, and what they print is compared.
 
-The Python blocks of a page run one after the other, in one namespace and in an empty working directory. A block whose
-first line is a comment with nothing but a file's name is written to that file instead, say ``# connector.toml``. At the
-end of the page its Python files are imported, and pytest runs those called ``test_*.py``. A text block that stands
-directly behind a Python block is what that one prints.
+The blocks of a page are taken one after the other, in an empty working directory:
+
+- A Python block runs, all in one namespace. A text block directly behind it is what it prints.
+- A block whose first line is a comment with nothing but a file's name, say ``# connector.toml``, is written to that
+  file. With ``# in connector.toml`` its settings are changed in the file that is there, as a reader does by hand.
+- The commands of a console block run, see `Shell` of conftest.py; the lines below a command are what it prints.
+
+At the end of the page its Python files are imported, and pytest runs those called ``test_*.py``, but for those that a
+command of the page has run.
 """
 
 from __future__ import annotations
@@ -18,20 +23,26 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import attrs
 import pytest
 
+if TYPE_CHECKING:
+    from conftest import Shell
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(each for each in (ROOT / "docs").rglob("*.md") if "_build" not in each.parts)]
+RUN = [page for page in PAGES if "cookbook" not in page.parts]
+"""Pages whose examples run here; test_cookbook.py runs those of the others."""
 LANGUAGES = {"python", "toml", "text", "console"}
 """Those of code blocks. ``pycon``, ``py`` and the like would be shown as Python and not run."""
 
 _FENCE = re.compile(
     r"^(?P<fence>`{3,}|~{3,}|:{3,})(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
 )
-_FILE = re.compile(r"# (?P<name>[\w-]+\.(?:py|toml))")
+_FILE = re.compile(r"# (?P<edit>in )?(?P<name>[\w-]+\.(?:py|toml))")
 
 
 @attrs.frozen(kw_only=True)
@@ -52,9 +63,15 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that it is, if it names one."""
+        """The file that it is or changes, if it names one."""
         match = _FILE.fullmatch(self.text.partition("\n")[0])
         return match["name"] if match else None
+
+    def write(self) -> None:
+        """Write the file, or change the settings that it shows in the file that is there."""
+        file, (head, _, rest) = Path(self.file or ""), self.text.partition("\n")
+        is_whole = not head.startswith("# in ")
+        file.write_text(self.text if is_whole else changed(file.read_text("utf-8"), rest), encoding="utf-8")
 
 
 def blocks_of(source: str) -> list[Block]:
@@ -72,12 +89,28 @@ def blocks_of(source: str) -> list[Block]:
     return found
 
 
+def changed(text: str, settings: str) -> str:
+    """Return a TOML file with settings changed, or put into force, where they stand in it."""
+    place = 0
+    for line in settings.splitlines():
+        if line.startswith("["):
+            place = text.index(f"\n{line.partition('#')[0].rstrip()}")
+        elif line.strip():
+            key = line.partition(" =")[0]
+            pattern = re.compile(rf"^#?{re.escape(key)} = .*$", re.MULTILINE)
+            found = pattern.search(text, place)
+            assert found is not None, f"there is no {key} to change"
+            text = text[: found.start()] + line + text[found.end() :]
+    return text
+
+
 def page_id(page: Path) -> str:
     """Name a page in the report."""
     return page.relative_to(ROOT).as_posix()
 
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=page_id)
+every_page_to_run = pytest.mark.parametrize("page", RUN, ids=page_id)
 
 
 @pytest.fixture
@@ -128,19 +161,31 @@ def check_file(file: str, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@every_page
-def test_the_examples_of_a_page_run(page: Path, namespace: ModuleType, tmp_path: Path) -> None:
-    """Every Python block runs, and prints exactly what stands behind it: nothing, where nothing stands there."""
+@every_page_to_run
+def test_the_examples_of_a_page_run(page: Path, namespace: ModuleType, tmp_path: Path, shell: Shell) -> None:
+    """Every block runs, and prints exactly what stands behind it: nothing, where nothing stands there."""
     files: list[str] = []
     for block in blocks_of(page.read_text(encoding="utf-8")):
+        where = f"{page_id(page)}:{block.line}"
         if block.file is not None:
-            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+            block.write()
             files.append(block.file)
         elif block.language == "python":
-            assert run(block, page, namespace) == (block.output or ""), f"{page_id(page)}:{block.line}"
-    for file in files:
-        if file.endswith(".py"):
+            assert run(block, page, namespace) == (block.output or ""), where
+        elif block.language == "console":
+            check_commands(block, shell, where)
+    for file in dict.fromkeys(files):
+        if file.endswith(".py") and file not in shell.files:
             check_file(file, tmp_path)
+
+
+def check_commands(block: Block, shell: Shell, where: str) -> None:
+    """Compare what commands print; a block that shows nothing leaves it out, and then they succeed."""
+    done = shell.run(block.text)
+    if any(each.shown for each in done):
+        assert [(each.line, each.printed) for each in done] == [(each.line, each.shown) for each in done], where
+    else:
+        assert [(each.line, each.printed) for each in done if each.status] == [], where
 
 
 @every_page

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
+from reference_pages.diagram import rows_of
 
 from nexus_connector import Connector, Gate, Outcome, hookimpl
 from nexus_connector.judge import lost, refuse
@@ -49,16 +52,41 @@ class EverySlot:
 
 def test_the_table_of_slots_is_the_chain(docs: Docs) -> None:
     """order.md lists slot and name of every stage of the core and the shipped plugins, in the order of the chain."""
-    config = {"services": {"crm": {"base_url": "https://crm.example"}}}
+    config = {"services": {"crm": {"base_url": ["https://eu.crm.example", "https://us.crm.example"]}}}
     with Connector.from_config(config, plugins=[EverySlot()]) as connector:
         chain = [(entry.slot, entry.name) for entry in connector.explain("crm") if entry.kind in {"core", "stage"}]
     text = docs.page("explanation/order.md")
     assert [(int(slot), name.strip("`")) for slot, name, *_ in docs.rows(text)] == chain
-    diagram = text.partition("```text\n")[2].partition("```")[0]
-    drawn = re.findall(r"^(?:CALL|ATTEMPT)? +(\d{3,4}) +([\w.]+)", diagram, re.MULTILINE)
-    reserved = re.findall(r"^ +(\d{3}) .*\(reserved\)", diagram, re.MULTILINE)
-    assert [(int(slot), name) for slot, name in drawn if slot not in reserved and slot != "050"] == chain[1:]
-    assert {slot for slot, _ in drawn} - set(reserved) >= {f"{slot:03}" for slot, _ in chain}
+
+
+def test_the_diagram_is_the_table(docs: Docs) -> None:
+    """The diagram of order.md has the parts of the table in their order, and beside them only reserved slots."""
+    text = docs.page("explanation/order.md")
+    block = text.partition("```{generated} order\n")[2].partition("```")[0]
+    drawn = [row for row in rows_of(block)[1:] if len(row) > 1]
+    assert [row[:2] for row in drawn if not row[1].startswith("(")] == [
+        (slot, name.strip("`")) for slot, name, *_ in docs.rows(text)
+    ]
+    assert [int(row[0]) for row in drawn] == sorted(int(row[0]) for row in drawn)
+    assert [row[1].strip("()") for row in drawn if row[1].startswith("(")] == ["idempotency", "cache", "intent"]
+    rows = rows_of(block)[1:]
+    frames = {row[0].partition(":")[0]: after[0] for row, after in pairwise(rows) if len(row) == 1}
+    assert frames == {"CALL": "50", "ATTEMPT": "500"}
+
+
+def test_the_diagram_is_drawn(docs: Docs) -> None:
+    """What Sphinx gets is well-formed SVG with every text of the diagram, in classes that the style sheet colours."""
+    page = docs.filled("explanation/order.md")
+    drawing = re.search(r"<svg.*?</svg>", page, re.DOTALL)
+    assert drawing is not None
+    svg = ET.fromstring(drawing[0])
+    texts = {"".join(each.itertext()) for each in svg.iter("text")}
+    block = docs.page("explanation/order.md").partition("```{generated} order\n")[2].partition("```")[0]
+    cells = {cell.strip("()") for row in rows_of(block) for cell in row if len(row) > 1} - {"slot", "part", ""}
+    assert texts >= cells
+    used = {name for each in svg.iter() for name in each.get("class", "").split()}
+    style = (docs.root / "docs/_static/pages.css").read_text("utf-8")
+    assert {name for name in used if f".{name}" not in style} == {"call"}
 
 
 STATUSES: Mapping[str, tuple[int, ...]] = {

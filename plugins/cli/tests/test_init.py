@@ -126,7 +126,8 @@ def test_the_file_says_what_it_is_about(nexus):
     assert '#token = { env = "ACME_TOKEN" }\n' in text
     loudness = "# How loud.\n#loudness = 0.5                         # number, > 0, <= 11, in dB\n"
     assert f"[services.acme.options]\n{loudness}" in text
-    assert "[plugins.greeter]                       # How greetings are said\n# Also [services.NAME.greeter]" in text
+    also = "# In [services.NAME] only greeter = false, which switches it off there."
+    assert f"[plugins.greeter]                       # How greetings are said\n{also}\n" in text
     assert text.count(loudness) == 2
     assert "#echo = 2                               # whole number, >= 2, no default\n" in text
     assert "[plugins.cli]" not in text, "a plugin without options needs no table"

@@ -66,13 +66,23 @@ def test_options_of_what_is_installed_are_printed(nexus, install):
         "description": "How loud. In dB.",
     }
     assert schema["properties"]["plugins"]["properties"]["greeter"]["anyOf"][0]["properties"]["loudness"] == loudness
-    assert schema["$defs"]["service"]["properties"]["greeter"]["anyOf"][1] == {"const": False}
+    assert schema["$defs"]["service"]["properties"]["greeter"] == {"const": False}, "it has one set of options for all"
     [by_adapter] = [
         each for each in schema["$defs"]["service"]["allOf"] if each["if"]["properties"]["adapter"]["const"] == "acme"
     ]
     assert by_adapter["then"]["properties"]["options"]["properties"]["loudness"] == loudness
     by_name = schema["properties"]["services"]["properties"]["acme"]
     assert by_name["then"]["properties"]["options"]["properties"]["loudness"] == loudness
+
+
+def test_a_plugin_that_is_asked_by_service_has_options_there(nexus, install):
+    """What brings stages or gates may have other options in a service, or be switched off there."""
+    stages = OPTIONS.replace("def before_request(self): return None", "def stages(self, config): return None")
+    install("greeter", stages, plugins="greeter = app_of_greeter:plugin")
+    table, off = nexus("schema", "--json").json["$defs"]["service"]["properties"]["greeter"]["anyOf"]
+    assert "loudness" in table["properties"]
+    assert off == {"const": False}
+    assert "also [services.NAME.greeter], for one service" in nexus("schema").out
 
 
 def test_broken_adapter_is_left_out(nexus, install):

@@ -155,6 +155,40 @@ def test_an_outage_and_its_end(vendor: Vendor) -> None:
     assert vendor.told[5:] == [f"{BACK}: it is tried again", f"{LEFT}: status 500", f"{BACK}: it is tried again"]
 
 
+def test_a_region_that_asks_for_patience_gets_it(vendor: Vendor) -> None:
+    """A 503 with Retry-After, however long, costs the call nothing where another region is in use; nobody goes there
+    before that time.
+    """
+    vendor.steps["eu"] = (503, None, {"Retry-After": "3600"})
+    assert vendor.call().attempts == 2
+    assert vendor.calls(3) == "us us us"
+    vendor.steps.clear()
+    vendor.clock.advance(3599)
+    assert vendor.calls(2) == "us us"
+    vendor.clock.advance(1.1)
+    assert vendor.calls(2) == "eu eu"
+    assert vendor.told == [f"{LEFT}: status 503", f"{BACK}: it is tried again"]
+
+
+def test_with_nowhere_to_go_the_wait_is_the_calls(vendor: Vendor) -> None:
+    """A wait is never shortened: without another region in use it reaches the caller."""
+    vendor.steps = {"eu": 500, "us": 500}
+    vendor.calls(6)
+    vendor.steps = {"eu": (503, None, {"Retry-After": "3600"}), "us": (503, None, {"Retry-After": "3600"})}
+    with pytest.raises(VendorError) as caught:
+        vendor.call()
+    assert caught.value.retry_after == 3600
+
+
+def test_a_limit_moves_nothing(vendor: Vendor) -> None:
+    """A 429 is about the account: its wait holds in every region."""
+    vendor.steps["eu"] = (429, None, {"Retry-After": "3600"})
+    with pytest.raises(VendorError) as caught:
+        vendor.call()
+    assert caught.value.retry_after == 3600
+    assert set(vendor.sent) == {"eu"}
+
+
 def test_attempts_never_multiply(vendor: Vendor) -> None:
     """With both regions down a call has its attempts, not that many in each region; every one is counted."""
     vendor.steps = {"eu": 500, "us": 503}

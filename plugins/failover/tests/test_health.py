@@ -76,6 +76,17 @@ def test_an_open_circuit_leaves_a_region_for_its_time() -> None:
     assert health.places[0].reason == "circuit open"
 
 
+def test_a_region_that_asks_for_patience_is_left_at_once() -> None:
+    """It need not fail five times: it says itself how long it is not to be used."""
+    health = Health.begin(2, 5, 60.0)
+    health = health.rest(choose(health), 10.0, 7.0)
+    assert health.places[0].reason == "it asked for patience"
+    assert (choose(health, 16.9).index, choose(health, 17.0).index) == (1, 0)
+    assert health.has_other([0])
+    assert not health.has_other([0, 1])
+    assert not health.rest(choose(health), 10.0, 7.0).has_other([])
+
+
 # Trying again
 
 

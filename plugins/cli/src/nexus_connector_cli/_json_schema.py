@@ -71,7 +71,9 @@ def _service(tables: Mapping[str, OptionTable], vendors: Iterable[tuple[str, Opt
     properties = schema["properties"]
     properties["base_url"] = {"anyOf": [{"type": "string"}, properties["base_url"]], **_note(properties["base_url"])}
     properties["credentials"] = _credentials(properties["credentials"])
-    properties |= {name: _table_or_false(table) for name, table in tables.items()}
+    properties |= {
+        name: _table_or_false(table) if table.by_service else {"const": False} for name, table in tables.items()
+    }
     by_adapter = [
         {
             "if": {"properties": {"adapter": {"const": name}}, "required": ["adapter"]},

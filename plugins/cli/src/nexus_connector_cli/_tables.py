@@ -32,11 +32,13 @@ class OptionTable:
         path: Where it stands, as ``services.NAME``; empty for the top.
         kind: attrs class of its options.
         note: When or where else it may stand.
+        by_service: Whether a plugin's may stand in a service, too.
     """
 
     path: str
     kind: type[Any]
     note: str = ""
+    by_service: bool = False
 
     @property
     def title(self) -> str:
@@ -63,13 +65,14 @@ def plugin_tables() -> Iterator[OptionTable]:
     """Yield a table for each installed plugin; one that is broken is told by the core's own warning."""
     for each in discover(PluginsConfig(), ()):
         if each.plugin is not None:
-            yield OptionTable(path=f"plugins.{each.name}", kind=each.plugin.config, note=_note(each.plugin))
+            yield _plugin_table(each.plugin)
 
 
-def _note(plugin: Plugin[Any]) -> str:
-    off = f"{plugin.name} = false in [services.NAME] switches it off there"
-    own = sees_services(plugin.factory(plugin.config()))
-    return f"also [services.NAME.{plugin.name}], for one service; {off}" if own else off
+def _plugin_table(plugin: Plugin[Any]) -> OptionTable:
+    name, by_service = plugin.name, sees_services(plugin.factory(plugin.config()))
+    also = f"also [services.NAME.{name}], for one service; {name} = false switches it off"
+    note = also if by_service else f"in [services.NAME] only {name} = false, which switches it off there"
+    return OptionTable(path=f"plugins.{name}", kind=plugin.config, note=note, by_service=by_service)
 
 
 def vendor_tables() -> Iterator[tuple[str, OptionTable]]:

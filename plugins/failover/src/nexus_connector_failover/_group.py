@@ -102,6 +102,11 @@ class Group:
             ordinary = "it is tried again" if choice.is_trial else left.reason or "it is preferred"
             return Move(old=old, new=choice.index, reason=course.reason or ordinary)
 
+    def has_other(self, course: Course) -> bool:
+        """Say whether a call can go on in a region that has not failed it."""
+        with self._lock:
+            return course.bound is None and self._health.has_other(course.failed)
+
     def learn(self, step: Callable[[Health], Health]) -> None:
         """Hear how an attempt went."""
         with self._lock:

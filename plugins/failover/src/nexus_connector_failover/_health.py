@@ -138,6 +138,14 @@ class Health:
         """Hear that the circuit of a region is open for so long: it is left until then."""
         return self._leave(choice, now + seconds, "circuit open")
 
+    def rest(self, choice: Choice, now: float, seconds: float) -> Health:
+        """Hear that a region asks not to be used for so long: it is left until then."""
+        return self._leave(choice, now + seconds, "it asked for patience")
+
+    def has_other(self, failed: Collection[int]) -> bool:
+        """Say whether a region is in use that has not failed a call."""
+        return any(place.left_until is None and index not in failed for index, place in enumerate(self.places))
+
     def learned_nothing(self, choice: Choice) -> Health:
         """Hear that an attempt ended and says nothing about the region: the next one may try it."""
         if not choice.is_trial or self.is_late(choice):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
+
 from nexus_connector.conditions import FailedOver
 from nexus_connector.errors import CircuitOpenError, ConnectorError, TransportError, VendorError
 from nexus_connector.pipeline import Next, Result, Stage
@@ -65,8 +67,7 @@ class FailoverStage(Stage):
                 raise
             verdict, sent = result.verdict, call.attempts > sends
             if sent or not isinstance(verdict.error, CircuitOpenError):
-                self._hear(call, group, course, choice, result, sent=sent)
-                return result
+                return self._hear(call, group, course, choice, result, sent=sent)
             seconds = self._options.return_seconds if verdict.retry_after is None else verdict.retry_after
             group.learn(partial(Health.shut, choice=choice, now=call.io.now(), seconds=seconds))
             refusals[choice.index] = result
@@ -79,8 +80,9 @@ class FailoverStage(Stage):
             name, Group(Health.begin(len(self._regions), options.failure_threshold, options.return_seconds))
         )
 
-    def _hear(self, call: Call, group: Group, course: Course, choice: Choice, result: Result, *, sent: bool) -> None:
-        verdict = result.verdict
+    def _hear(self, call: Call, group: Group, course: Course, choice: Choice, result: Result, *, sent: bool) -> Result:
+        """Learn from an attempt. A wait that its region asks for holds there; elsewhere the call may go on at once."""
+        verdict, now = result.verdict, call.io.now()
         course.reason = ""
         if verdict.health == "ok" and call.stream is not None:
             call.stream.on_close(lambda error: _end(call, group, choice, error))
@@ -89,11 +91,15 @@ class FailoverStage(Stage):
         elif verdict.health == "fail" or (choice.is_trial and sent):  # a region that asks for patience is not back yet
             course.reason = _reason(verdict.error)
             course.failed = [*(index for index in course.failed if index != choice.index), choice.index]
-            group.learn(partial(Health.failed, choice=choice, now=call.io.now()))
+            if verdict.health == "fail" and verdict.retry_after and group.has_other(course):
+                group.learn(partial(Health.rest, choice=choice, now=now, seconds=verdict.retry_after))
+                return Result(attrs.evolve(verdict, retry_after=None), result.response)
+            group.learn(partial(Health.failed, choice=choice, now=now))
         else:
             group.learn(partial(Health.learned_nothing, choice=choice))
         if verdict.outcome is Outcome.UNKNOWN and call.safety == "keyed" and not self._options.shared_keys:
             self._bind(course, choice, verdict.error)
+        return result
 
     def _bind(self, course: Course, choice: Choice, error: ConnectorError | None) -> None:
         """Keep a call where its key is known. The caller cannot: its next call may go elsewhere and do it again."""
