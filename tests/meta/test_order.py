@@ -43,7 +43,7 @@ CHAIN = """
 1000 hook  Application.classify
 """.strip("\n").splitlines()
 """The core and an application that takes part everywhere."""
-STAGES = {"idempotency": 200, "cache": 300, "retry": 400, "region": 500, "intent": 750}
+STAGES = {"idempotency": 200, "cache": 300, "retry": 400, "region": 500, "intent": 750, "moves": 900}
 """Where the design puts the stages of plugins, those that do not exist yet included."""
 
 
@@ -88,7 +88,11 @@ class Application:
 def build(application: Application) -> Connector:
     """A connector with every installed plugin."""
     credentials = {"token": Secret("token-of-a-test")}
-    services = {"crm": {"base_url": "https://crm.example", "credentials": credentials}}
+    regions = ["https://eu.erp.example", "https://us.erp.example"]
+    services = {
+        "crm": {"base_url": "https://crm.example", "credentials": credentials},
+        "erp": {"base_url": regions, "credentials": credentials},
+    }
     return Connector.from_config({"services": services}, plugins=[application])
 
 
@@ -108,8 +112,8 @@ def test_the_chain_is_as_designed() -> None:
 def test_installed_stages_stand_where_the_design_puts_them() -> None:
     """Each is called as its plugin, stands in its plugin's slot, and explain says which distribution brought it."""
     with build(Application()) as connector:
-        stages = [entry for entry in connector.explain("crm") if is_brought(entry) and entry.kind == "stage"]
-        assert stages, "no plugin is installed"
+        stages = [entry for entry in connector.explain("erp") if is_brought(entry) and entry.kind == "stage"]
+        assert {"retry", "region"} <= {stage.name for stage in stages}
         for stage in stages:
             assert stage.slot == STAGES[stage.name]
             assert stage.distribution in {each.distribution for each in connector.runtime.installed}

@@ -32,7 +32,7 @@ CORE = [
     "contracts/email",
     "contracts/payments",
 ]
-DECISIONS = ("_machine", "_backoff", "_budget", "_payload", "_answers", "_adapter")
+DECISIONS = ("_machine", "_health", "_backoff", "_budget", "_payload", "_answers", "_adapter")
 """Modules of plugins and vendors that decide and translate."""
 IMPURE = {"asyncio", "random", "redis", "secrets", "select", "selectors", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "utcnow", "today"}
