@@ -117,7 +117,8 @@ def _setup(runtime: Runtime, name: str, config: ServiceConfig) -> ServiceSetup:
     return ServiceSetup(
         name=name,
         config=config,
-        shared=runtime.process.memory,
+        shared=runtime.process.stores.shared,
+        durable=runtime.process.stores.durable,
         max_inline_wait_seconds=runtime.config.max_inline_wait_seconds,
         now=lambda: runtime.blocking_io.now(),  # noqa: PLW0108  # fakes exchange the Io
         emit=runtime.emit,

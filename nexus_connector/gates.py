@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from .errors import ConnectorError, PluginError
 from .judge import context, lost, refuse
 from .message import Request
 from .pipeline import Next, Result, Stage
+from .state import StoreError
 
 if TYPE_CHECKING:
     from .call import Attempt, Call
@@ -69,6 +71,15 @@ class Gate:
 
     def judge(self, attempt: Attempt, reply: Plain) -> Refusal | Wait | None:
         """Read the store's reply; ``None``: admitted."""
+
+    def without_store(self, attempt: Attempt, error: StoreError) -> Refusal | Wait | None:
+        """Decide in the place of `judge`, because the store failed; ``None``: admitted.
+
+        Args:
+            attempt: The attempt.
+            error: How it failed; raised by default, as a bug of the gate.
+        """
+        raise error
 
     def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
         """Hear how the attempt went, exactly once after `ask` was answered; return what the store must learn.
@@ -164,6 +175,8 @@ class AskGates(Stage):
         for gate, reply in replies:  # each hears its own, whatever the others say: what it was given it must give back
             try:
                 judged = _judge(gate, attempt, reply)
+                if isinstance(reply, StoreError):
+                    answered.append(gate)
             except PluginError as error:
                 failure = failure or error
                 continue
@@ -181,7 +194,7 @@ class AskGates(Stage):
             call.attempt_deadline += call.io.now() - started  # attempt_timeout_seconds is the time of one send
         return _check(self._gates, attempt) if call.io.now() - started > STALE_SECONDS else None
 
-    async def _ask(self, call: Call, attempt: Attempt, answered: list[Gate]) -> list[tuple[Gate, Plain]]:
+    async def _ask(self, call: Call, attempt: Attempt, answered: list[Gate]) -> list[tuple[Gate, Plain | StoreError]]:
         asked: dict[int, tuple[Store, list[Gate], list[Item]]] = {}
         for gate in self._gates:
             try:
@@ -196,10 +209,13 @@ class AskGates(Stage):
             _, gates, items = asked.setdefault(id(gate.store), (gate.store, [], []))
             gates.append(gate)
             items.append(item)
-        replies: list[tuple[Gate, Plain]] = []
+        replies: list[tuple[Gate, Plain | StoreError]] = []
         for store, gates, items in asked.values():
             try:
                 got = store.run(items) if not store.blocking else await call.io.store_run(store, items)
+            except StoreError as error:  # each gate has its own answer to that
+                replies.extend((gate, error) for gate in gates)
+                continue
             except ConnectorError:
                 raise
             except Exception as error:
@@ -241,8 +257,10 @@ def _check(gates: Sequence[Gate], attempt: Attempt) -> Refusal | None:
     return None
 
 
-def _judge(gate: Gate, attempt: Attempt, reply: Plain) -> Refusal | Wait | None:
+def _judge(gate: Gate, attempt: Attempt, reply: Plain | StoreError) -> Refusal | Wait | None:
     try:
+        if isinstance(reply, StoreError):
+            return gate.without_store(attempt, reply)
         return gate.judge(attempt, reply)
     except PluginError:
         raise
@@ -259,7 +277,11 @@ def _failure(gate: Gate, call: Call, error: Exception) -> PluginError:
 
 
 def _posting(gate: Gate, store: Store, attempt: Attempt, items: Sequence[Item]) -> Any:
-    return lambda: gate.settled(attempt, store.run(items))
+    def post() -> None:
+        with contextlib.suppress(StoreError):  # told as StoreDegraded; what the gate knows itself must do
+            gate.settled(attempt, store.run(items))
+
+    return post
 
 
 _KEY = "nexus_connector.attempt"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .pipeline import Stage
     from .records import IntegrationLog
     from .setup import ServiceSetup
+    from .state import Store
     from .verdict import Verdict
 
 PROJECT = "nexus_connector"
@@ -160,6 +161,18 @@ def gates(config: ServiceSetup) -> Sequence[Gate] | None:
     Returns: gates with their order, or ``None``: none here.
     Errors: a ConnectorError is raised at start; others become a PluginError.
     Threads: the one that builds the connector or makes the first call.
+    """
+
+
+@hookspec(firstresult=True)
+def store(url: str) -> Store | None:
+    """Open a store.
+
+    Fires: once per URL in ``[stores]`` that is not ``memory://``, in each process; a forked child asks anew.
+    Arguments: ``url`` is the value of ``stores.shared`` or ``stores.durable``; it may hold a password.
+    Returns: a store that connects when it is first used; the first answer counts; ``None``: not mine.
+    Errors: a ConnectorError is raised at start; others become a PluginError.
+    Threads: the one that builds the connector, or the one that forked.
     """
 
 

@@ -17,7 +17,7 @@ from .background import Outbox
 from .errors import ConnectorClosedError
 from .io.permits import Lease, Permits
 from .message import Request
-from .state import MemoryStore
+from .opening import Stores
 from .stream import BodyStream
 from .transport import Abort, Received, SendError, Transport
 from .transport.tls import TlsContexts
@@ -113,16 +113,14 @@ class Process:
     Args:
         wires: Makes the wire of a service when it is first used.
         outbox: Where records, events and posts go: a queue with its thread, or straight on in tests.
-        clock: Clock of the memory store, in seconds.
+        stores: Where gates and stages keep their state.
         max_threads: Threads for blocking work under the async face.
     """
 
-    def __init__(
-        self, *, wires: Callable[[str], Wire], outbox: Outbox, clock: Callable[[], float], max_threads: int
-    ) -> None:
+    def __init__(self, *, wires: Callable[[str], Wire], outbox: Outbox, stores: Stores, max_threads: int) -> None:
         self.pid = os.getpid()
         self.random = Random()  # noqa: S311  # jitter and ids, not cryptography
-        self.memory = MemoryStore(clock)
+        self.stores = stores
         self.locks = Locks()
         self.contexts = TlsContexts()
         self.outbox = outbox
@@ -191,7 +189,7 @@ class Process:
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
         self.outbox.close(timeout_seconds)
-        self.memory.close()
+        self.stores.close()
 
     def _check_open(self) -> None:
         if self._closed.is_set():

@@ -24,6 +24,7 @@ from .hooks import compile_hooks
 from .io import Io
 from .io.blocking import BlockingIo
 from .io.looping import LoopIo
+from .opening import Opener
 from .plugins import Installed, Plugin, checked, discover, new_registry
 from .process import Process, Wire
 from .redaction import Redactor
@@ -103,6 +104,14 @@ class Runtime:
         self.resolve_secret: Callable[[SecretRef], Secret] = SecretRef.resolve
         self.closed = False
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._opener = Opener(
+            config=self.config.stores,
+            hooks=compile_hooks(self.registry, "store"),
+            now=lambda: self.blocking_io.now(),  # noqa: PLW0108  # fakes exchange the Io
+            wall=lambda: self.blocking_io.wall(),  # noqa: PLW0108  # the same
+            emit=self.emit,
+            redactor=self.redactor(),
+        )
         self.process: Process = self.new_process()
         _runtimes.add(self)
 
@@ -133,13 +142,15 @@ class Runtime:
 
         Args:
             outbox: Where records and events go; by default a queue with its thread.
-            clock: Clock of the memory store; by default the process's.
+            clock: Clock of a test, whose state is all in memory; by default the configured stores are opened.
         """
+        outbox = outbox or Background(self.delivery)
+        opener = self._opener
         permits = sum(service.max_concurrency for service in self.config.services.values()) or 1
         return Process(
             wires=self._make_wire,
-            outbox=outbox or Background(self.delivery),
-            clock=clock or self.blocking_io.now,
+            outbox=outbox,
+            stores=opener.open(self.blocking_io.now, outbox) if clock is None else opener.in_memory(clock),
             max_threads=min(permits + 8, self.config.io_threads),
         )
 

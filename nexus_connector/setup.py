@@ -23,6 +23,7 @@ class ServiceSetup:
         name: Name of the service.
         config: Its core options, the adapter's defaults merged in.
         shared: Store of limits, circuits and permits.
+        durable: Store of what must survive the process; ``None``: none is configured.
         max_inline_wait_seconds: Longest wait that a vendor or limit may impose inside a call.
         now: The runtime's clock, seconds that never go back; virtual in tests.
         emit: Tells receivers of something that happens outside of a call.
@@ -32,6 +33,7 @@ class ServiceSetup:
     name: str
     config: ServiceConfig
     shared: Store
+    durable: Store | None = None
     max_inline_wait_seconds: float
     now: Callable[[], float]
     emit: Callable[[Event], None]

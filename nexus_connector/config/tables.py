@@ -89,7 +89,7 @@ def take_apart(raw: Mapping[str, object], plugins: Collection[str]) -> Tables:
         read(plain, Config, "configuration"),
         services=services,
         domains=_domains(raw.get("domains", {}), services),
-        stores=_stores(raw.get("stores", {})),
+        stores=read(raw.get("stores", {}), StoresConfig, "stores"),
         plugins=settings,
     )
     return Tables(config=config, defaults=defaults, overrides=overrides)  # type: ignore[arg-type]  # tables were checked
@@ -114,18 +114,6 @@ def _services(raw: object, plugins: Collection[str]) -> tuple[dict[str, ServiceC
         services[name] = read(core, ServiceConfig, path)
         overrides[name] = cast("dict[str, Table]", foreign)
     return services, overrides
-
-
-def _stores(raw: object) -> StoresConfig:
-    """Read ``[stores]``, and refuse a store that nothing here opens: state must not land elsewhere silently."""
-    stores = read(raw, StoresConfig, "stores")
-    for name, url in (("shared", stores.shared), ("durable", stores.durable)):
-        scheme = (url or "").partition(":")[0]
-        if url is not None and (name, url) != ("shared", "memory://"):
-            known = " memory:// is the only one that comes with the core." if name == "shared" else ""
-            hint = f"Install a plugin that opens {scheme}:// stores, or leave the key out.{known}"
-            raise ConfigurationError(f"stores.{name}: nothing installed opens {scheme!r} stores.", hint=hint)
-    return stores
 
 
 def _check_plugin(name: str, plugins: Collection[str], path: str, keys: Collection[str] = ()) -> None:

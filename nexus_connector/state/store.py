@@ -39,8 +39,17 @@ Item: TypeAlias = tuple[AtomicOp, Key, Sequence[Plain]]
 """One operation on one key, with its arguments."""
 
 
+class StoreError(Exception):
+    """A store did not answer, or not in time; nobody knows whether what it was asked to do was done.
+
+    Raised by stores with a text that holds no secret. Gates and stages decide what becomes of the call.
+    """
+
+
 class Store(Protocol):
-    """Keeps states under keys. Threads may share it.
+    """Keeps states under keys. Threads may share it. It connects when it is first used, never when it is made.
+
+    Every method may raise `StoreError`, within 100 ms for a shared store.
 
     Attributes:
         durable: Whether what was written survives the process.

@@ -320,7 +320,7 @@ def test_waits_take_virtual_time_only(connector: Connector, vendors: Fake) -> No
 
 def test_memory_and_deadlines_go_by_the_same_clock(connector: Connector, vendors: Fake) -> None:
     """What the memory store keeps expires in virtual time."""
-    store = connector.runtime.process.memory
+    store = connector.runtime.process.stores.shared
     store.put(("k",), b"v", ttl_ms=1000)
     vendors.clock.advance(0.999)
     assert store.get(("k",)) == b"v"

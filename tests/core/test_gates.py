@@ -36,7 +36,7 @@ from nexus_connector.errors import (
     PluginError,
     TransportError,
 )
-from nexus_connector.state import Item, MemoryStore, Plain
+from nexus_connector.state import Item, MemoryStore, Plain, StoreError
 from nexus_connector.testing import Fake, fake
 from nexus_connector.testing.emulator import Answer, Reset, VendorEmulator
 
@@ -93,6 +93,12 @@ class Scripted(Gate):
 
     def judge(self, attempt: Attempt, reply: Plain) -> Refusal | Wait | None:
         answer: Refusal | Wait | None = self._note("judge", attempt, reply)
+        return answer
+
+    def without_store(self, attempt: Attempt, error: StoreError) -> Refusal | Wait | None:
+        if "without_store" not in self.script:
+            return super().without_store(attempt, error)
+        answer: Refusal | Wait | None = self._note("without_store", attempt)
         return answer
 
     def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
@@ -603,6 +609,55 @@ def test_a_store_that_fails_is_a_plugin_error(world: World) -> None:
     with pytest.raises(PluginError, match="Gate 'b' raised ConnectionResetError"):
         world.get()
     assert world.settles() == {"a": ((Outcome.NOT_SENT, False),), "b": ()}
+
+
+class Gone(CountingStore):
+    """A store that does not answer."""
+
+    def run(self, items: Sequence[Item]) -> list[Plain]:
+        self.trips.append([key[-1] for _, key, _ in items])
+        message = "no answer"
+        raise StoreError(message)
+
+
+def test_without_its_store_a_gate_decides_itself(world: World) -> None:
+    """Each gate of the store that failed is asked what to do without it, and settled; the others go their way."""
+    answers = {"admits": None, "waits": Wait(2.0)}
+    for name, answer in answers.items():
+        world.gate_on(Gone(), name, without_store=lambda attempt, answer=answer: answer)
+    world.gate("well")
+    assert world.get().status == 200
+    for name in answers:
+        assert [line[0] for line in world.calls_of(name)][:3] == ["check", "ask", "without_store"]
+    assert world.settles() == dict.fromkeys(("admits", "waits", "well"), ((Outcome.DONE, True),))
+
+
+def test_without_its_store_a_gate_may_refuse(world: World) -> None:
+    """A refusal without the store is a refusal: nothing is sent, and everybody is settled."""
+    world.gate_on(Gone(), "a", without_store=refusal)
+    world.gate("b")
+    with pytest.raises(CircuitOpenError):
+        world.get()
+    assert world.settles() == dict.fromkeys("ab", ((Outcome.NOT_SENT, False),))
+
+
+def test_a_gate_that_cannot_do_without_its_store_is_a_plugin_error(world: World) -> None:
+    """By default the failure is raised; what was never asked is not settled."""
+    world.gate_on(Gone(), "a")
+    world.gate("b")
+    with pytest.raises(PluginError, match="Gate 'a' raised StoreError"):
+        world.get()
+    assert world.settles() == {"a": (), "b": ((Outcome.NOT_SENT, False),)}
+
+
+def test_what_a_missing_store_is_told_is_dropped_quietly(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A post that the store does not take is no error of the call: the store was told to be degraded already."""
+    store = Gone(blocking=True)
+    world.gate_on(store, "a", without_store=lambda attempt: None)
+    assert world.get().status == 200
+    assert len(store.trips) == 2
+    assert "settled" not in [line[0] for line in world.calls_of("a")]
+    assert caplog.text == ""
 
 
 def test_a_settle_that_raises_harms_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:

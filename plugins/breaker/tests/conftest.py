@@ -18,7 +18,7 @@ from nexus_connector.io.virtual import VirtualIo
 from nexus_connector.message import Request, Response
 from nexus_connector.operation import CallOptions, Operation
 from nexus_connector.redaction import Redactor
-from nexus_connector.state import Item, MemoryStore, Plain
+from nexus_connector.state import Item, MemoryStore, Plain, StoreError
 from nexus_connector.testing import fake
 from nexus_connector.testing.fake import Fake
 from nexus_connector.verdict import Health, Outcome, Verdict
@@ -27,11 +27,14 @@ from nexus_connector_breaker._gate import BreakerGate
 
 
 class CountingStore(MemoryStore):
-    """A memory store that notes the names of the operations it ran."""
+    """A memory store that notes the names of the operations it ran, and fails while it is told to."""
 
     ran: list[str]
+    gone: StoreError | None = None
 
     def run(self, items: Sequence[Item]) -> list[Plain]:
+        if self.gone is not None:
+            raise self.gone
         self.ran += [op.name for op, _, _ in items]
         return super().run(items)
 
@@ -57,7 +60,10 @@ class Desk:
         self.late: list[Callable[[], None]] = []
         self.events: list[CircuitChanged] = []
         self.options = BreakerOptions(**options)
-        self.gates = [BreakerGate("crm", self.options, groups=groups or {}, store=self.store) for _ in range(processes)]
+        self.gates = [
+            BreakerGate("crm", self.options, groups=groups or {}, store=self.store, now=self.io.now)
+            for _ in range(processes)
+        ]
 
     def attempt(
         self, *, seconds: float = 30.0, operation: str = "GET /x", region: str | None = "eu.crm.example", **more: Any
@@ -89,7 +95,12 @@ class Desk:
         item = gate.ask(attempt)
         held = Held(gate, attempt)
         if item is not None:
-            judged = gate.judge(attempt, self.store.run([item])[0])
+            try:
+                [reply] = self.store.run([item])
+            except StoreError as error:
+                judged = gate.without_store(attempt, error)
+            else:
+                judged = gate.judge(attempt, reply)
             if isinstance(judged, Refusal):
                 self.end(held, "ignore", sent=False)
                 return judged.error

@@ -15,7 +15,7 @@ class TestBreakerGate(GateContract):
     options = BreakerOptions()
 
     def make_gate(self, store: Store) -> Gate:
-        return BreakerGate("vendor", self.options, groups={}, store=store)
+        return BreakerGate("vendor", self.options, groups={}, store=store, now=lambda: 0.0)
 
 
 class TestWithEveryRule(TestBreakerGate):

@@ -24,7 +24,7 @@ def test_force_open_refuses_everything_and_leaves_the_circuit_as_it_is(world: Op
     )
     assert results[0].retry_after is None, "nobody knows"
     assert (crm.sends, crm.changes) == (0, [])
-    assert crm.connector.runtime.process.memory._states == {}
+    assert crm.connector.runtime.process.stores.shared._states == {}
 
 
 def test_force_open_of_one_service_leaves_the_others(world: Opens) -> None:
@@ -53,7 +53,7 @@ def test_disabled_takes_part_in_nothing(world: Opens) -> None:
     crm = world({"mode": "disabled"})
     crm.calls(*[500] * 30)
     assert (crm.sends, crm.changes) == (30, [])
-    assert crm.connector.runtime.process.memory._states == {}
+    assert crm.connector.runtime.process.stores.shared._states == {}
     assert [entry.name for entry in crm.connector.explain("crm") if entry.kind == "gate"] == []
     [circuit] = circuits(crm.connector)
     assert (circuit.state, circuit.mode, circuit.failures) == ("disabled", "disabled", 0)

@@ -44,7 +44,7 @@ def test_every_circuit_of_the_configuration_is_there(world: Opens) -> None:
     ]
     assert all(circuit == attrs.evolve(circuit, state="closed", reason="", since_seconds=None) for circuit in found)
     assert circuits(crm.connector, "erp") == found[-2:-1]
-    assert crm.connector.runtime.process.memory._states == {}, "looking leaves nothing behind"
+    assert crm.connector.runtime.process.stores.shared._states == {}, "looking leaves nothing behind"
 
 
 def test_a_circuit_is_shown_as_it_is(world: Opens) -> None:

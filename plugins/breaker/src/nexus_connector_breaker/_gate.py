@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from nexus_connector.conditions import CircuitChanged
-from nexus_connector.errors import CircuitOpenError
 from nexus_connector.gates import Gate, Refusal
+from nexus_connector.state import MemoryStore
 
 from ._machine import ADMIT, REPORT, Reply, Result, circuit_key, predicted, reply_of
+from ._refusals import ROUNDING, held_open, place_of, refused
 
 if TYPE_CHECKING:
     from nexus_connector.call import Attempt, Call
-    from nexus_connector.state import Item, Key, Plain, Store
+    from nexus_connector.state import Item, Key, Plain, Store, StoreError
     from nexus_connector.verdict import Verdict
 
     from ._options import BreakerOptions
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 _NEVER: Final = -math.inf
 _LAST_SECONDS: Final = 0.0005
 """The last half of its millisecond is the store's to judge: its clock counts in whole ones."""
-_ROUNDING: Final = 1e-9
-"""Differences of clock readings are wrong by less than this; a whole number of milliseconds must stay one."""
 _GRACE_SECONDS: Final = 1.0
 """So much longer than its attempt may take has a probe its lease."""
 
@@ -39,11 +38,13 @@ class _Known:
         seen: The store's words.
         until: When the open time, or the lease of the probe, ends.
         at: When it was seen.
+        alone: Whether it is this process's own, because the store failed.
     """
 
     seen: Reply
     until: float
     at: float
+    alone: bool = False
 
 
 @attrs.define
@@ -76,6 +77,7 @@ class _Pass:
         began: When the attempt went on from here.
         generation: Generation under which its result counts; ``None``: it does not.
         probe: Whether it is the probe.
+        alone: Whether the store failed, and this process decided by itself.
     """
 
     circuit: _Circuit
@@ -83,6 +85,7 @@ class _Pass:
     began: float
     generation: int | None = None
     probe: bool = False
+    alone: bool = False
 
 
 class BreakerGate(Gate):
@@ -95,13 +98,23 @@ class BreakerGate(Gate):
         options: The service's options; their mode is not ``disabled``.
         groups: Group of each operation that has one.
         store: Where the circuits are kept.
+        now: Seconds of a clock that never goes back, for the circuits of this process while the store is down.
     """
 
     name = "breaker"
     order = 50
 
-    def __init__(self, service: str, options: BreakerOptions, *, groups: Mapping[str, str], store: Store) -> None:
+    def __init__(
+        self,
+        service: str,
+        options: BreakerOptions,
+        *,
+        groups: Mapping[str, str],
+        store: Store,
+        now: Callable[[], float],
+    ) -> None:
         self.store = store
+        self._own = MemoryStore(now)
         self._service = service
         self._options = options
         self._rules = options.rules
@@ -115,7 +128,7 @@ class BreakerGate(Gate):
     def check(self, attempt: Attempt) -> Refusal | None:
         """Refuse what is known to be refused, without asking anybody."""
         if self._options.mode == "force_open":
-            return Refusal(self._held_open())
+            return Refusal(held_open(self._service))
         now = attempt.call.io.now()
         mine: _Pass | None = attempt.state.get(self.name)
         if mine is not None:  # for the second time, after another gate's wait
@@ -126,7 +139,7 @@ class BreakerGate(Gate):
             return None
         if not self._holds(known, now) and (mine is None or mine.generation == known.seen.generation):
             return None
-        return Refusal(self._error(circuit, known.seen, max(0.0, known.until - now)))
+        return Refusal(refused(self._service, circuit.place, known.seen, max(0.0, known.until - now)))
 
     def ask(self, attempt: Attempt) -> Item | None:
         """Ask the store, unless what was seen a moment ago is answer enough."""
@@ -135,6 +148,7 @@ class BreakerGate(Gate):
         known = circuit.known
         if self._holds(known, now) and (known.seen.phase == "closed" or not self._refuses):
             mine.generation = known.seen.generation if known.seen.phase == "closed" else None
+            mine.alone = known.alone
             return None
         return ADMIT, circuit.key, (_lease_ms(attempt, now),)
 
@@ -142,16 +156,31 @@ class BreakerGate(Gate):
         """Read whether the attempt may pass, and whether it is the probe."""
         mine: _Pass = attempt.state[self.name]
         seen = reply_of(reply)
-        self._learn(mine.circuit, seen, mine.asked, attempt.call.io.now())
+        self._learn(mine, seen, attempt.call.io.now())
         self._tell(attempt.call, mine.circuit, seen)
         mine.probe = seen.probe
         if seen.probe or seen.phase == "closed":
             mine.generation = seen.generation
             return None
-        return Refusal(self._error(mine.circuit, seen, seen.left_ms / 1000)) if self._refuses else None
+        return Refusal(refused(self._service, mine.circuit.place, seen, seen.left_ms / 1000)) if self._refuses else None
+
+    def without_store(self, attempt: Attempt, error: StoreError) -> Refusal | None:
+        """Ask this process instead, which counts by itself for as long as the store does not answer."""
+        mine: _Pass = attempt.state[self.name]
+        mine.alone = True
+        [reply] = self._own.run([(ADMIT, mine.circuit.key, (_lease_ms(attempt, mine.asked),))])
+        return self.judge(attempt, reply)
 
     def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
         """Post a failure, a probe's result, and successes where they change something."""
+        items = self._items(attempt, verdict, sent=sent)
+        mine: _Pass | None = attempt.state.get(self.name)
+        if not items or mine is None or not mine.alone:
+            return items
+        self.settled(attempt, self._own.run(items))
+        return ()
+
+    def _items(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
         mine: _Pass | None = attempt.state.get(self.name)
         if mine is None or mine.generation is None or mine.generation < mine.circuit.known.seen.generation:
             return ()  # not admitted, or late: its circuit has moved on
@@ -166,9 +195,11 @@ class BreakerGate(Gate):
         if result is None:
             return ()
         mine.asked = now
-        if self.store is not None and self.store.blocking:  # it will hear of it later; this process knows now
+        if (
+            self.store is not None and self.store.blocking and not mine.alone
+        ):  # it will hear of it later; this process knows now
             foreseen = predicted(mine.circuit.known.seen, result, self._rules)
-            self._learn(mine.circuit, foreseen, now, math.nextafter(now, _NEVER))  # older than any reply to it
+            self._learn(mine, foreseen, math.nextafter(now, _NEVER))  # older than any reply to it
         return ((REPORT, mine.circuit.key, (*attrs.astuple(result, recurse=False), *self._plain_rules)),)
 
     def settled(self, attempt: Attempt, replies: Sequence[Plain]) -> None:
@@ -176,7 +207,7 @@ class BreakerGate(Gate):
         mine: _Pass = attempt.state[self.name]
         for reply in replies:
             seen = reply_of(reply)
-            self._learn(mine.circuit, seen, mine.asked, attempt.call.io.now())
+            self._learn(mine, seen, attempt.call.io.now())
             self._tell(attempt.call, mine.circuit, seen)
 
     def _circuit(self, attempt: Attempt) -> _Circuit:
@@ -195,19 +226,20 @@ class BreakerGate(Gate):
             return is_fresh
         return known.until - now >= _LAST_SECONDS and (is_fresh or known.seen.phase == "open")
 
-    def _learn(self, circuit: _Circuit, seen: Reply, asked: float, now: float) -> None:
+    def _learn(self, mine: _Pass, seen: Reply, now: float) -> None:
         """Keep the newer of what is known and what was seen; threads bring their replies in any order."""
+        circuit, asked = mine.circuit, mine.asked
         with self._lock:
             known = circuit.known
             if seen.generation > known.seen.generation or (asked, seen.generation) >= (known.at, known.seen.generation):
-                circuit.known = _Known(seen, until=asked + seen.left_ms / 1000, at=now)
+                circuit.known = _Known(seen, asked + seen.left_ms / 1000, now, mine.alone)
             elif seen.generation == known.seen.generation and seen.failures > known.seen.failures:
                 # Which of the two is newer cannot be told. A failure too many costs one write, one too few a trip.
                 circuit.known = attrs.evolve(known, seen=attrs.evolve(known.seen, failures=seen.failures))
 
     def _is_slow(self, call: Call, seconds: float) -> bool:
         limit = self._options.slow_call_seconds
-        return limit is not None and not call.operation.stream and seconds >= limit - _ROUNDING
+        return limit is not None and not call.operation.stream and seconds >= limit - ROUNDING
 
     def _count(self, mine: _Pass, now: float, *, failed: bool, slow: int) -> Result | None:
         """Return what the store must hear: a failure at once, a success where it ends a row or its time has come."""
@@ -244,30 +276,6 @@ class BreakerGate(Gate):
             open_seconds=seen.left_ms / 1000 if seen.phase == "open" else 0.0,
         )
 
-    def _error(self, circuit: _Circuit, seen: Reply, left: float) -> CircuitOpenError:
-        service, seconds = self._service, math.ceil(left - _ROUNDING)
-        if seen.phase == "open":
-            message = f"The circuit of {service}{circuit.place} is open: {seen.reason}."
-            hint = f"Nothing was sent. Make the call again in {seconds} s, or do without {service} until then."
-        else:
-            message = f"The circuit of {service}{circuit.place} is half open, a probe is under way: {seen.reason}."
-            hint = f"Nothing was sent. Make the call again when the probe has ended, in {seconds} s at the latest."
-        return CircuitOpenError(message, retry_after=left, hint=hint)
-
-    def _held_open(self) -> CircuitOpenError:
-        hint = f'Nothing was sent. Set mode = "normal" in services.{self._service}.breaker or plugins.breaker.'
-        return CircuitOpenError(f'The circuit of {self._service} is held open by mode = "force_open".', hint=hint)
-
-
-def place_of(region: str | None, group: str) -> str:
-    """Return region and group for a text, with the blank before them; empty without either.
-
-    >>> place_of("eu.crm.example", "orders"), place_of(None, "")
-    (' (region eu.crm.example, group orders)', '')
-    """
-    parts = [f"{name} {value}" for name, value in (("region", region), ("group", group)) if value]
-    return f" ({', '.join(parts)})" if parts else ""
-
 
 def _lease_ms(attempt: Attempt, now: float) -> int:
     """Return the time that an attempt may still take, with the waits that other gates may impose, and one second."""
@@ -275,4 +283,4 @@ def _lease_ms(attempt: Attempt, now: float) -> int:
     until = call.deadline
     if call.attempt_deadline is not None:  # it is moved by the waits
         until = min(until, call.attempt_deadline + attempt.max_wait_seconds)
-    return math.ceil((max(0.0, until - now) + _GRACE_SECONDS - _ROUNDING) * 1000)
+    return math.ceil((max(0.0, until - now) + _GRACE_SECONDS - ROUNDING) * 1000)

@@ -12,8 +12,9 @@ from nexus_connector.hooks import hookimpl
 from nexus_connector.plugins import Plugin
 from nexus_connector.setup import ServiceSetup
 
-from ._gate import BreakerGate, place_of
+from ._gate import BreakerGate
 from ._options import BreakerOptions
+from ._refusals import place_of
 
 if TYPE_CHECKING:
     import click
@@ -28,7 +29,7 @@ class _Breaker:
         if options is None or options.mode == "disabled":
             return None
         groups = {name: endpoint.group for name, endpoint in config.config.endpoints.items() if endpoint.group}
-        return [BreakerGate(config.name, options, groups=groups, store=config.shared)]
+        return [BreakerGate(config.name, options, groups=groups, store=config.shared, now=config.now)]
 
     @hookimpl
     def on_circuit_change(self, event: CircuitChanged) -> None:

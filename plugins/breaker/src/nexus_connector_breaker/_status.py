@@ -75,7 +75,7 @@ def circuits(connector: Connector | AsyncConnector, service: str | None = None) 
     for name, config in runtime.config.services.items():
         options = runtime.tables.read(PLUGIN, BreakerOptions, name)
         if options is not None and service in {None, name}:
-            found += _circuits_of(name, config, options, runtime.process.memory)
+            found += _circuits_of(name, config, options, runtime.process.stores.shared)
     return tuple(found)
 
 
