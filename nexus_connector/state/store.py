@@ -8,9 +8,13 @@ from typing import Protocol, TypeAlias
 import attrs
 
 Plain: TypeAlias = bool | int | float | str | Sequence["Plain"] | None
-"""What states, arguments and replies consist of, so that every store can keep and send them."""
+"""What states, arguments and replies consist of, so that every store can keep and send them.
+
+Whole numbers from -(2**53) to 2**53, for a store may keep numbers as JSON does; finite floats, exactly, though a whole
+one may come back as an int; texts that UTF-8 can write, NUL included. A tuple comes back as a list.
+"""
 Key: TypeAlias = tuple[str, ...]
-"""The first part is the cluster tag: keys that share it live together."""
+"""At least one part, each any text. The first one is the cluster tag: keys that share it live together."""
 
 
 @attrs.frozen(kw_only=True)
@@ -22,7 +26,10 @@ class AtomicOp:
         version: Raised whenever the meaning of the state changes.
         py: ``(state or None, now_ms, args) -> (new state or None, ttl_ms, reply)``; ``None`` deletes. The time is the
             store's, in milliseconds; replies are durations, never times.
-        lua: The same step as a Redis script, for speed.
+        lua: The same step as the body of a Lua 5.1 function of ``state``, ``now_ms``, ``args``, for speed; it returns
+            state, time to live and reply as `py` does. ``None`` is ``nil`` for the whole state and ``null`` inside
+            lists, which have no holes; numbers are doubles, and one without a fraction comes back as an int. It is
+            pure: neither ``redis`` nor ``KEYS`` nor ``ARGV`` are there.
 
     >>> count = AtomicOp(name="demo.count", version=1, py=lambda state, now, args: ((state or 0) + 1, 60_000, state))
     >>> count.py(None, 0, ())

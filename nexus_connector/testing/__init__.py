@@ -8,7 +8,7 @@ from .fake import Answerable, Clock, Fake, Sent, fake
 
 if TYPE_CHECKING:
     from .emulator import VendorEmulator
-    from .suites import AdapterContract, Fault, GateContract, Sample, StageContract
+    from .suites import AdapterContract, Fault, GateContract, Sample, StageContract, StoreContract
 
 __all__ = [
     "AdapterContract",
@@ -20,6 +20,7 @@ __all__ = [
     "Sample",
     "Sent",
     "StageContract",
+    "StoreContract",
     "VendorEmulator",
     "fake",
 ]
@@ -31,6 +32,7 @@ _LATER = {
     "GateContract": "suites",
     "Sample": "suites",
     "StageContract": "suites",
+    "StoreContract": "suites",
 }
 
 

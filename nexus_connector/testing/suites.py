@@ -13,5 +13,16 @@ from __future__ import annotations
 from .adapter_contract import AdapterContract, Fault, Sample
 from .gate_contract import GateContract, GateWorld
 from .stage_contract import Played, Rest, StageContract
+from .store_contract import StoreContract
 
-__all__ = ["AdapterContract", "Fault", "GateContract", "GateWorld", "Played", "Rest", "Sample", "StageContract"]
+__all__ = [
+    "AdapterContract",
+    "Fault",
+    "GateContract",
+    "GateWorld",
+    "Played",
+    "Rest",
+    "Sample",
+    "StageContract",
+    "StoreContract",
+]

@@ -38,7 +38,7 @@ def test_every_specification_is_registered() -> None:
     public = [name for name, value in inspect.getmembers(hookspecs, inspect.isfunction) if not name.startswith("_")]
     own = [name for name in public if inspect.getmodule(getattr(hookspecs, name)) is hookspecs]
     assert own == SPECS
-    assert len(SPECS) == 12
+    assert len(SPECS) == 13
 
 
 @specs

@@ -1,0 +1,203 @@
+"""Addresses: what a store's URL says about where Redis is and how it is spoken to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+
+import attrs
+import redis
+from redis import connection as driver
+
+from nexus_connector.errors import ConfigurationError
+
+Host: TypeAlias = tuple[str, int]
+"""Name or address, and port."""
+Kind: TypeAlias = Literal["server", "sentinel", "cluster"]
+
+_SCHEMES: Final[Mapping[str, tuple[Kind, str]]] = {
+    "redis": ("server", "redis"),
+    "rediss": ("server", "rediss"),
+    "unix": ("server", "unix"),
+    "redis+unix": ("server", "unix"),
+    "redis+sentinel": ("sentinel", "redis"),
+    "rediss+sentinel": ("sentinel", "rediss"),
+    "redis+cluster": ("cluster", "redis"),
+    "rediss+cluster": ("cluster", "rediss"),
+}
+_PORTS: Final[Mapping[Kind, int]] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
+_TAKEN: Final = frozenset({"db", "username", "password", "client_name", "path", "connection_class"})
+_PARAMETERS: Final = inspect.signature(driver.AbstractConnection.__init__).parameters
+_NAMELESS: Final[Mapping[str, object]] = (
+    {"driver_info": None} if "driver_info" in _PARAMETERS else {"lib_name": None, "lib_version": None}
+)
+"""Without these redis-py tells every new connection its own name, in two round trips."""
+
+
+class Wire(Protocol):
+    """A connection of redis-py, as far as it is used here."""
+
+    def connect(self) -> None:
+        """Connect, log in and select the database."""
+        ...
+
+    def disconnect(self) -> None:
+        """Close it."""
+        ...
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """Say whether something lies there unread; raises if the other side has closed it."""
+        ...
+
+    def send_packed_command(self, command: list[bytes], *, check_health: bool) -> None:
+        """Send bytes."""
+        ...
+
+    def read_response(self) -> object:
+        """Read one reply; raises it if it is an error."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Address:
+    """Where Redis is.
+
+    Attributes:
+        kind: Whether `hosts` are one server, sentinels that know it, or nodes of a cluster.
+        hosts: One or several; empty: a unix socket.
+        service: Name under which the sentinels know the server.
+        shown: How messages call it, without a secret.
+        secrets: What no message may show.
+        make: Makes a connection to a server.
+        settings: What `make` gets for a server.
+        sentinel_settings: What it gets for a sentinel.
+    """
+
+    kind: Kind
+    hosts: tuple[Host, ...]
+    service: str
+    shown: str
+    secrets: tuple[str, ...] = attrs.field(repr=False)
+    make: Callable[..., object] = attrs.field(repr=False)
+    settings: Mapping[str, Any] = attrs.field(repr=False)
+    sentinel_settings: Mapping[str, Any] = attrs.field(repr=False)
+
+    def wire(self, host: Host | None) -> Wire:
+        """Make a connection to a server, not connected yet; ``None``: the unix socket."""
+        return self._wire(host, self.settings)
+
+    def wire_to_sentinel(self, host: Host) -> Wire:
+        """Make a connection to a sentinel, not connected yet."""
+        return self._wire(host, self.sentinel_settings)
+
+    def _wire(self, host: Host | None, settings: Mapping[str, Any]) -> Wire:
+        where = {} if host is None else {"host": host[0], "port": host[1]}
+        return cast("Wire", self.make(**where, **settings))
+
+    def hide(self, text: str) -> str:
+        """Return a text without what no message may show."""
+        for secret in self.secrets:
+            text = text.replace(secret, "****")
+        return text
+
+
+def parse(url: str, *, timeout_seconds: float) -> Address | None:
+    """Read the URL of a store.
+
+    Args:
+        url: The URL; it may hold a password.
+        timeout_seconds: Longest wait for a connection and for an answer.
+
+    Returns:
+        The address; ``None`` if the scheme is not Redis's.
+
+    Raises:
+        ConfigurationError: If it is Redis's, but not right.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark or scheme.lower() not in _SCHEMES:
+        return None
+    kind, base = _SCHEMES[scheme.lower()]
+    try:
+        address = _parsed(kind, base, rest, timeout_seconds)
+        address.wire(address.hosts[0] if address.hosts else None)
+    except (ValueError, TypeError, redis.RedisError):  # their texts may show the URL
+        message = f"stores: the {scheme}:// URL cannot be read."
+        raise ConfigurationError(message, hint=_HINTS.get(kind if base != "unix" else base, "")) from None
+    return address
+
+
+_HINTS: Final = {
+    "server": "Write redis://USER:PASSWORD@HOST:PORT/DB; special characters in them are percent-encoded.",
+    "unix": "Write unix:///PATH?db=DB.",
+    "sentinel": "Write redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB; SERVICE is the name the sentinels know.",
+    "cluster": "Write redis+cluster://HOST:PORT,HOST:PORT; a cluster has no databases.",
+}
+
+
+def _parsed(kind: Kind, base: str, rest: str, timeout_seconds: float) -> Address:
+    place, mark, query = rest.partition("?")
+    authority, _, path = place.partition("/")
+    user, at, names = authority.rpartition("@")
+    hosts: tuple[Host, ...] = ()
+    service, database = "", path
+    if base == "unix":
+        shown, settings = f"/{path}", _settings(f"unix://{user}{at}/{path}{mark}{query}")
+        if names or not path:
+            raise ValueError(names)
+    else:
+        hosts = tuple(_host(name, _PORTS[kind]) for name in names.split(","))
+        if kind == "sentinel":
+            service, _, database = path.partition("/")
+        shown = ",".join(f"{host}:{port}" for host, port in hosts) + (f"/{service}" if service else "")
+        settings = _settings(f"{base}://{user}{at}host/{database}{mark}{query}")
+        _check(kind, hosts, service, database, settings.get("db"))
+    make = settings.pop("connection_class", redis.Connection)
+    sentinel = {name.removeprefix("sentinel_"): settings.pop(name) for name in sorted(_SENTINEL & settings.keys())}
+    if unknown := {name for name in settings if name not in _TAKEN and not name.startswith("ssl_")}:
+        raise ValueError(unknown)
+    secrets = (settings.get("password"), sentinel.get("password"), settings.get("ssl_password"))
+    always = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds, "protocol": 2, **_NAMELESS}
+    tls = {name: value for name, value in settings.items() if name.startswith("ssl_")}
+    return Address(
+        kind=kind,
+        hosts=hosts,
+        service=service,
+        shown=shown,
+        secrets=tuple(secret for secret in secrets if secret),
+        make=make,
+        settings={**settings, **always},
+        sentinel_settings={**tls, **sentinel, **always},
+    )
+
+
+_SENTINEL: Final = frozenset({"sentinel_username", "sentinel_password"})
+
+
+def _settings(url: str) -> dict[str, Any]:
+    settings = cast("dict[str, Any]", cast("Any", driver).parse_url(url))
+    settings.pop("host", None)
+    return settings
+
+
+def _host(name: str, port: int) -> Host:
+    if name.startswith("["):
+        host, end, rest = name[1:].partition("]")
+        colon, digits = rest[:1] if end else "]", rest[1:]
+    else:
+        host, colon, digits = name.partition(":")
+    if not host or colon not in {"", ":"} or (colon and not 0 < int(digits) < 65536):
+        raise ValueError(name)
+    return host, int(digits) if digits else port
+
+
+def _check(kind: Kind, hosts: tuple[Host, ...], service: str, path: str, database: int | None) -> None:
+    if kind == "server" and len(hosts) > 1:
+        raise ValueError(hosts)
+    if kind == "sentinel" and not service:
+        raise ValueError(service)
+    if path and not path.isdecimal():  # redis-py would take database 0
+        raise ValueError(path)
+    if kind == "cluster" and database:
+        raise ValueError(database)

@@ -1,0 +1,113 @@
+"""Scripts: what runs inside Redis, and how states, arguments and replies are written for it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import Final, cast
+
+import attrs
+
+from nexus_connector.state import AtomicOp, Plain
+
+from ._connections import command
+
+_PRELUDE: Final = """\
+local null = cjson.null
+local function encode(value)
+  local kind = type(value)
+  if kind == 'table' then
+    local parts = {}
+    for place = 1, #value do parts[place] = encode(value[place]) end
+    return '[' .. table.concat(parts, ',') .. ']'
+  elseif kind == 'number' then
+    if value - value ~= 0 then error('not a finite number') end
+    return string.format(value % 1 == 0 and math.abs(value) <= 2^53 and '%.0f' or '%.17g', value)
+  elseif kind == 'nil' then
+    return 'null'
+  end
+  return cjson.encode(value)
+end
+local function keep(kept, state, ttl_ms)
+  if state and ttl_ms > 0 then
+    redis.call('SET', KEYS[1], state, 'PX', string.format('%.0f', math.floor(ttl_ms)))
+  elseif kept then
+    redis.call('DEL', KEYS[1])
+  end
+end
+"""
+"""cjson writes an empty list as an object and keeps 14 digits of a number: too few. What it reads, it reads well."""
+
+_STEP: Final = """\
+local kept = redis.call('GET', KEYS[1])
+local time = redis.call('TIME')
+local before = nil
+if kept then before = cjson.decode(kept) end
+local state, ttl_ms, reply = step(before, time[1] * 1000 + math.floor(time[2] / 1000), cjson.decode(ARGV[1]))
+if state == nil or state == null then state = false else state = encode(state) end
+keep(kept, state, ttl_ms)
+return encode(reply)
+"""
+
+_SWAP: Final = """\
+local kept = redis.call('GET', KEYS[1])
+if (kept or '') ~= ARGV[1] then
+  local time = redis.call('TIME')
+  return {kept, time[1], time[2]}
+end
+keep(kept, ARGV[2] ~= '' and ARGV[2], tonumber(ARGV[3]))
+return 1
+"""
+
+
+@attrs.frozen(eq=False)
+class Script:
+    """A script that Redis knows by the hash of its text.
+
+    Attributes:
+        load: The command that makes it known.
+        sha: The hash.
+    """
+
+    load: bytes
+    sha: bytes
+
+    @classmethod
+    def of(cls, text: str) -> Script:
+        """Make a script of its text."""
+        source = text.encode()
+        sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+        return cls(load=command(b"SCRIPT", b"LOAD", source), sha=sha)
+
+    def call(self, key: bytes, *args: bytes) -> bytes:
+        """Return the command that runs it on a key."""
+        return command(b"EVALSHA", self.sha, b"1", key, *args)
+
+
+SWAP: Final = Script.of(_PRELUDE + _SWAP)
+"""Compare and set: expected state, new state, its time to live. Gives 1; or state and time, if it is another one."""
+
+
+@functools.lru_cache(maxsize=1024)
+def twin(op: AtomicOp) -> Script:
+    """Return the script of an operation that has a Lua twin; see the README for what a twin is."""
+    head = f"-- {op.name} {op.version}\n"
+    step = f"local function step(state, now_ms, args)\nlocal redis, KEYS, ARGV\n{op.lua}\nend\n"
+    return Script.of(head + _PRELUDE + step + _STEP)
+
+
+def encode(value: Plain) -> bytes:
+    """Write a value as JSON; odd characters go through unchanged, as Redis's reader does not know every escape.
+
+    Raises:
+        ValueError: If a number in it is not finite.
+        TypeError: If it is not plain.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode(data: object) -> Plain:
+    """Read what `encode` or a script wrote."""
+    return cast("Plain", json.loads(cast("bytes", data).decode("utf-8", "surrogatepass")))

@@ -1,0 +1,92 @@
+"""The plugin: which URLs are its own, and what it says about those that it cannot open."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from nexus_connector.errors import ConfigurationError
+from nexus_connector.plugins import checked
+from nexus_connector_sql import SqlOptions, plugin
+from nexus_connector_sql._plugin import SqlStores
+from nexus_connector_sql._store import SqlStore
+
+
+def test_it_is_a_plugin() -> None:
+    """The entry point names it, and its options have their defaults."""
+    assert checked(plugin, "sql") is plugin
+    assert plugin.config() == SqlOptions(timeout_seconds=2.0, max_connections=8)
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("sqlite:///nexus.db", "sqlite+pysqlite"),
+        ("sqlite+pysqlite:////var/lib/nexus.db", "sqlite+pysqlite"),
+        ("postgresql://u:p@db.example/nexus", "postgresql+psycopg"),
+        ("postgresql+psycopg://u:p@db.example:5433/nexus?sslmode=require", "postgresql+psycopg"),
+    ],
+)
+def test_hook_store_opens_its_urls(url: str, driver: str) -> None:
+    """SQLAlchemy's forms; nothing connects yet."""
+    store = SqlStores(SqlOptions()).store(url)
+    assert isinstance(store, SqlStore)
+    assert store._database.url.drivername == driver
+    assert store._timeout_seconds == 2.0
+    assert store._database.max_connections == (1 if "sqlite" in url else 8)
+
+
+@pytest.mark.parametrize("url", ["redis://localhost", "mysql://u@h/d", "memory://", "postgresql+asyncpg://h/d"])
+def test_other_urls_are_left_to_others(url: str) -> None:
+    """``None``: not mine."""
+    assert SqlStores(SqlOptions()).store(url) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "sqlite://host/x.db"],
+)
+def test_a_database_that_keeps_nothing_is_refused(url: str) -> None:
+    """A durable store that ends with the process would be a trap."""
+    with pytest.raises(ConfigurationError, match="is a file"):
+        SqlStores(SqlOptions()).store(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:the-password@h:notaport/d", "sqlite", "postgresql:the-password"])
+def test_an_invalid_url_is_refused_without_its_password(url: str) -> None:
+    """The error shows how to write it, not what was written."""
+    with pytest.raises(ConfigurationError, match="no valid URL") as caught:
+        SqlStores(SqlOptions()).store(url)
+    assert "the-password" not in f"{caught.value!r}{caught.value}{caught.value.__context__}"
+
+
+def test_a_url_may_bring_its_own_timeout() -> None:
+    """A shared store has less time than a durable one; the driver does not see it."""
+    store = SqlStores(SqlOptions()).store("postgresql://h/d?timeout_seconds=0.1&sslmode=require")
+    assert isinstance(store, SqlStore)
+    assert store._timeout_seconds == 0.1
+    assert dict(store._database.url.query) == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "61", "soon"])
+def test_a_wrong_timeout_is_refused(seconds: str) -> None:
+    """In a URL as in the options."""
+    with pytest.raises(ConfigurationError, match="timeout_seconds"):
+        SqlStores(SqlOptions()).store(f"postgresql://h/d?timeout_seconds={seconds}")
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the line that installs it."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "nexus_connector_sql._postgresql", raising=False)
+    with pytest.raises(ConfigurationError) as caught:
+        SqlStores(SqlOptions()).store("postgresql://h/d")
+    assert 'pip install "nexus-connector-sql[postgresql]"' in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("wrong", [{"timeout_seconds": 0}, {"timeout_seconds": 61}, {"max_connections": 0}])
+def test_options_have_ranges(wrong: dict[str, float]) -> None:
+    """A store that is never or for ever waited for is a mistake."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SqlOptions(**wrong)
