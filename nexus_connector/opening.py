@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .events import Event
     from .redaction import Redactor
 
-MEMORY = "memory://"
+MEMORY: Final = "memory://"
+"""The URL of the store that comes with the core."""
 
 
 @attrs.frozen(kw_only=True)

@@ -127,10 +127,10 @@ WRONG = {
         ["services.crm.pagination.style", "cursor"],
     ),
     "a shared store that nothing opens": (
-        '[stores]\nshared = "redis://localhost"\n',
-        ["stores.shared", "'redis'", "plugin"],
+        '[stores]\nshared = "nowhere://localhost"\n',
+        ["stores.shared", "'nowhere'", "plugin"],
     ),
-    "a durable store that nothing opens": ('[stores]\ndurable = "sqlite:///x.db"\n', ["stores.durable", "'sqlite'"]),
+    "a durable store that nothing opens": ('[stores]\ndurable = "nowhere:///x.db"\n', ["stores.durable", "'nowhere'"]),
     "no TOML": ("[services\n", ["connector.toml", "no TOML"]),
 }
 

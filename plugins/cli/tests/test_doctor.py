@@ -188,6 +188,71 @@ def test_one_process_is_not_several(nexus, app, monkeypatch, name, value):
     assert finding(nexus("doctor", "--offline", "--json", "--app", f"{app(GATED)}:make"), "stores.shared", "note")
 
 
+FAR = """
+from nexus_connector import Connector, Gate, hookimpl
+from nexus_connector.state import MemoryStore, StoreError
+class Far(MemoryStore):
+    blocking = True
+    durable = {durable}
+    def get(self, key):
+        if {gone}: raise StoreError("no answer within 0.1 s")
+        return super().get(key)
+class Opens:
+    @hookimpl
+    def store(self, url): return Far(lambda: 0.0) if url.startswith("far:") else None
+    @hookimpl
+    def gates(self, config):
+        gate = Gate()
+        gate.name = "limit"
+        return [gate]
+CONFIG = {{
+    "services": {{"crm": {{"base_url": "https://crm.example"}}}},
+    "stores": {{"{name}": "far://u:canary-word@host"}},
+    "plugins": {{"only": []}},
+}}
+def make(): return Connector.from_config(CONFIG, plugins=[Opens()])
+"""
+
+
+def stores_of(ran, name):
+    """Return the findings about a store."""
+    return [each for each in ran.json["findings"] if each["subject"] == f"stores.{name}"]
+
+
+@pytest.mark.parametrize("name", ["shared", "durable"])
+def test_a_store_is_asked(nexus, app, monkeypatch, name):
+    """Each store outside of the process is asked: how long it took, and whether what it keeps survives it."""
+    monkeypatch.setattr("nexus_connector_cli._checks.unreachable", lambda places: [None] * len(list(places)))
+    source = app(FAR.format(name=name, gone=False, durable=name == "durable"))
+    told = stores_of(nexus("doctor", "--json", "--app", f"{source}:make"), name)[-1]
+    assert told["level"] == "ok"
+    assert "answered after" in told["text"]
+    assert ("survives" if name == "durable" else "may be lost") in told["text"]
+    offline = nexus("doctor", "--offline", "--json", "--app", f"{source}:make")
+    assert "answered" not in str(stores_of(offline, name))
+
+
+@pytest.mark.parametrize("name", ["shared", "durable"])
+def test_a_store_that_does_not_answer_is_a_failure(nexus, app, monkeypatch, name):
+    """It says why, what to do, and no password."""
+    monkeypatch.setattr("nexus_connector_cli._checks.unreachable", lambda places: [None] * len(list(places)))
+    ran = nexus("doctor", "--json", "--app", f"{app(FAR.format(name=name, gone=True, durable=True))}:make")
+    told = stores_of(ran, name)[-1]
+    assert (ran.code, told["level"]) == (1, "fail")
+    assert "does not answer: no answer within 0.1 s." in told["text"]
+    assert f"stores.{name}" in told["remedy"]
+    assert "canary-word" not in ran.out + ran.err
+
+
+def test_a_shared_store_is_what_processes_share(nexus, app, monkeypatch):
+    """With a store outside of the process nothing has to be said about several processes."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    source = app(FAR.format(name="shared", gone=False, durable=False))
+    [told] = stores_of(nexus("doctor", "--offline", "--json", "--app", f"{source}:make"), "shared")
+    assert told["level"] == "ok"
+    assert "what all processes share (limit of crm)" in told["text"]
+
+
 def test_most_processes_count(nexus, app, monkeypatch):
     """Of several settings the one that starts most processes is told."""
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
@@ -198,10 +263,10 @@ def test_most_processes_count(nexus, app, monkeypatch):
 
 def test_a_store_that_nothing_opens_is_a_failure(nexus, config):
     """A store for which nothing is installed is said by its scheme; its password is not shown."""
-    config('[stores]\nshared = "redis://user:canary-word@localhost/0"\n')
+    config('[stores]\nshared = "nowhere://user:canary-word@localhost/0"\n')
     ran = nexus("doctor", "--json")
     assert ran.code == 1
-    assert "nothing installed opens 'redis' stores" in ran.out
+    assert "nothing installed opens 'nowhere' stores" in ran.out
     assert "canary-word" not in ran.out + ran.err
 
 

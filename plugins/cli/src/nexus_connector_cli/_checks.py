@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Literal
@@ -12,11 +13,14 @@ import attrs
 
 from nexus_connector import Connector
 from nexus_connector.errors import ConnectorError
+from nexus_connector.opening import MEMORY
+from nexus_connector.state import StoreError
 from nexus_connector.target import Target
 
 from ._compiled import Compiled, compile_services, standing
 from ._installed import plugin_rows, vendor_rows
 from ._invocation import Invocation
+from ._output import milliseconds
 from ._reach import unreachable
 from ._workers import workers
 
@@ -58,6 +62,7 @@ def findings(invocation: Invocation, *, offline: bool) -> Iterator[Finding]:
     services = list(compile_services(connector))
     yield from findings_of(connector, services)
     if not offline:
+        yield from _answering(connector)
         yield from _reachable(_targets(services))
 
 
@@ -142,6 +147,8 @@ def _store(connector: Connector, services: Sequence[Compiled]) -> Finding:
     shared, stands = connector.runtime.redactor().url(connector.runtime.config.stores.shared), standing(services)
     if not stands:
         return Finding("ok", "stores.shared", f"{shared}, and no limit or circuit stands on it.")
+    if connector.runtime.config.stores.shared != MEMORY:
+        return Finding("ok", "stores.shared", f"{shared}: what all processes share ({stands}).")
     several = workers(os.environ)
     if several is None:
         text = f"{shared}: each process counts for itself ({stands})."
@@ -149,6 +156,30 @@ def _store(connector: Connector, services: Sequence[Compiled]) -> Finding:
     text = f"{several.setting} starts {several.count} processes, and on {shared} each counts for itself ({stands})."
     remedy = f"Set it to a store that they share, or reckon with {several.count} times every limit."
     return Finding("warn", "stores.shared", text, remedy)
+
+
+def _answering(connector: Connector) -> Iterator[Finding]:
+    """Ask each store that is outside of this process for a key that nobody keeps."""
+    runtime = connector.runtime
+    config, stores, redactor = runtime.config.stores, runtime.process.stores, runtime.redactor()
+    for name, url, store in (("shared", config.shared, stores.shared), ("durable", config.durable, stores.durable)):
+        if store is None or url is None or url == MEMORY:
+            continue
+        began = time.perf_counter()
+        try:
+            store.get(("nexus_connector", "doctor"))
+        except StoreError as error:
+            remedy = f"Check stores.{name} and the network; --offline leaves this out."
+            yield Finding(
+                "fail",
+                f"stores.{name}",
+                f"{redactor.url(url)} does not answer: {str(error).removesuffix('.')}.",
+                remedy,
+            )
+            continue
+        kept = "what it keeps survives" if store.durable else "what it keeps may be lost with it"
+        took = milliseconds((time.perf_counter() - began) * 1000)
+        yield Finding("ok", f"stores.{name}", f"{redactor.url(url)} answered after {took}; {kept}.")
 
 
 def _reachable(targets: dict[str, Target]) -> Iterator[Finding]:
