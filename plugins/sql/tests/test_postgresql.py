@@ -8,14 +8,17 @@ import socket
 import threading
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, event, make_url
 
 from nexus_connector.state import AtomicOp, Plain, StoreError
 from nexus_connector_sql import SqlOptions
 from nexus_connector_sql._plugin import SqlStores
+from nexus_connector_sql._postgresql import _within
 from nexus_connector_sql._store import SqlStore
 
 
@@ -271,4 +274,32 @@ def test_an_error_hides_the_password_wherever_it_is(postgresql_url: str) -> None
     with pytest.raises(StoreError, match="does not exist") as caught:
         store.get(("k",))
     assert "the-password" not in str(caught.value)
+    store.close()
+
+
+def test_a_connection_that_comes_too_late_is_closed() -> None:
+    """Nobody waits for it any more, and it must not hold a place on the server."""
+    closed, greeted = threading.Event(), threading.Event()
+
+    class Late:
+        def close(self) -> None:
+            closed.set()
+
+    def connect() -> Any:
+        greeted.wait(60)
+        return Late()
+
+    with pytest.raises(psycopg.OperationalError, match="in time"):
+        _within(0.01, connect)
+    greeted.set()
+    assert closed.wait(60)
+
+
+def test_the_server_has_the_same_patience(postgresql_url: str) -> None:
+    """It ends what nobody waits for any more, and frees the keys of a machine that is gone."""
+    store = opened(postgresql_url, timeout_seconds=7)
+    store.get(("k",))
+    with store._opened().engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "7s"
+        assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one() == "70s"
     store.close()

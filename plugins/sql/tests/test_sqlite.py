@@ -16,9 +16,10 @@ from sqlalchemy import make_url
 
 from nexus_connector.state import AtomicOp, StoreError
 from nexus_connector_sql import SqlOptions
+from nexus_connector_sql._database import asked
 from nexus_connector_sql._plugin import SqlStores
 from nexus_connector_sql._schema import LONGEST_KEY, stored
-from nexus_connector_sql._sqlite import Sqlite
+from nexus_connector_sql._sqlite import Sqlite, _is_busy
 from nexus_connector_sql._store import SqlStore
 
 
@@ -196,3 +197,21 @@ def test_a_schema_that_is_there_is_only_looked_at(file: Path) -> None:
         assert second.get(("k",)) == b"1"
         second.close()
     first.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"), [("SQLITE_BUSY", True), ("SQLITE_BUSY_RECOVERY", True), ("SQLITE_FULL", False)]
+)
+def test_every_kind_of_busy_is_waited_for(code: str, waits: bool) -> None:
+    """Also that somebody recovers the log of a killed process; a full disk is told at once."""
+    error = sqlite3.OperationalError("no.")
+    error.sqlite_errorcode = getattr(sqlite3, code)
+    assert _is_busy(error) is waits
+
+
+def test_after_migrating_time_is_short_again(file: Path) -> None:
+    """The half minute that making the tables may take is not that of the call which made them."""
+    store = opened(file, timeout_seconds=5)
+    store.put(("k",), b"1", ttl_ms=60_000)
+    assert asked.deadline <= time.monotonic() + 5
+    store.close()
