@@ -73,7 +73,7 @@ class Gate:
         """Read the store's reply; ``None``: admitted."""
 
     def without_store(self, attempt: Attempt, error: StoreError) -> Refusal | Wait | None:
-        """Decide in the place of `judge`, because the store failed; ``None``: admitted.
+        """Decide in the place of `judge`, because the store failed; `settle` follows. ``None``: admitted.
 
         Args:
             attempt: The attempt.
