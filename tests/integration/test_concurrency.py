@@ -188,7 +188,7 @@ def test_a_stream_keeps_its_permit_until_it_is_closed() -> None:
 
 
 FORK = """
-import json, os, sys, threading
+import faulthandler, json, os, signal, sys, threading, traceback
 from nexus_connector import Connector
 
 url, count, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -202,27 +202,36 @@ def load():
     while not stop.is_set():
         service.get("/x")
 
+def child(write):
+    status = service.get("/x").status
+    connector.flush(timeout_seconds=60)
+    draw = connector.runtime.process.random.random()
+    mine = connector.runtime.process.pid == os.getpid()
+    os.write(write, json.dumps([status, draw, mine]).encode())
+
+faulthandler.register(signal.SIGUSR1)
 threads = [threading.Thread(target=load) for _ in range(4)]
 for thread in threads:
     thread.start()
 service.get("/x")
 draws = []
-for number in range(count):
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(read)
-        status = service.get("/x").status
-        connector.flush()
-        draw = connector.runtime.process.random.random()
-        mine = connector.runtime.process.pid == os.getpid()
-        os.write(write, json.dumps([status, draw, mine]).encode())
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as answer:
-        draws.append(json.loads(answer.read()))
-    os.waitpid(child, 0)
-stop.set()
+try:
+    for number in range(count):
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                child(write)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as answer:
+            draws.append(json.loads(answer.read() or "null"))
+        os.waitpid(pid, 0)
+finally:
+    stop.set()
 for thread in threads:
     thread.join()
 connector.close()
