@@ -1,6 +1,6 @@
 """One audited, resilient, vendor-swappable gateway for every outside API that a Python application calls."""
 
-from .adapter import ServiceAdapter, Vendor
+from .adapter import LimitHeaders, ServiceAdapter, Vendor
 from .async_connector import AsyncConnector
 from .async_service import AsyncService
 from .body import Content
@@ -37,13 +37,14 @@ from .events import (
     RateLimited,
     RetryScheduled,
 )
-from .gates import Gate, Refusal, Wait
+from .gates import Again, Gate, Refusal, Wait
 from .headers import Headers
 from .hooks import hookimpl
 from .io import Io
 from .message import CallInfo, Into, Request, Response, build_request
 from .money import Money
 from .operation import Bulk, BulkResult, CallOptions, Flow, ItemOutcome, Operation, Page
+from .outcomes import AsyncOutcomes, Outcomes, PendingOutcome
 from .pipeline import ChainEntry, Next, Result, Stage
 from .plugins import Plugin
 from .policy import RetryPolicy
@@ -57,9 +58,11 @@ from .verdict import Classification, Outcome, Safety, Verdict
 
 __all__ = [
     "AddressCheck",
+    "Again",
     "AlertRaised",
     "AsyncConnector",
     "AsyncEmailFacade",
+    "AsyncOutcomes",
     "AsyncPaymentsFacade",
     "AsyncService",
     "AsyncStream",
@@ -105,14 +108,17 @@ __all__ = [
     "Into",
     "Io",
     "ItemOutcome",
+    "LimitHeaders",
     "Money",
     "Next",
     "Operation",
     "Outcome",
     "OutcomeUnknown",
+    "Outcomes",
     "Page",
     "PaymentIntent",
     "PaymentsFacade",
+    "PendingOutcome",
     "Plugin",
     "PluginFailed",
     "RateLimited",

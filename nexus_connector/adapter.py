@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import attrs
 
@@ -19,6 +19,24 @@ class NoOptions:
 
 
 @attrs.frozen(kw_only=True)
+class LimitHeaders:
+    """How a vendor tells what is left of a limit.
+
+    Attributes:
+        remaining: Header with the number of calls left.
+        reset: Header that says when the limit starts afresh.
+        form: What that one holds: seconds from now, or the moment, in seconds or milliseconds since the epoch.
+
+    >>> LimitHeaders(form="epoch").reset
+    'X-RateLimit-Reset'
+    """
+
+    remaining: str = "X-RateLimit-Remaining"
+    reset: str = "X-RateLimit-Reset"
+    form: Literal["seconds", "epoch", "epoch_ms"] = "seconds"
+
+
+@attrs.frozen(kw_only=True)
 class Vendor:
     """What is known about a vendor's API, as data.
 
@@ -30,6 +48,8 @@ class Vendor:
         idempotency_header: Header in which the vendor honours idempotency keys; ``None``: it does not.
         replays_errors: Whether it replays stored errors under a key.
         request_id_header: Header in which it sends its own id of a request.
+        limits: What the vendor allows a caller, as ``100/s``; a limiter keeps to it unless told otherwise.
+        limit_headers: How it tells what is left of that; ``None``: it does not.
         documentation: Address of the description the adapter was written from.
 
     >>> Vendor(name="acme", domain="email", base_url=("https://api.acme.example",)).request_id_header
@@ -43,6 +63,8 @@ class Vendor:
     idempotency_header: str | None = None
     replays_errors: bool = False
     request_id_header: str = "X-Request-Id"
+    limits: tuple[str, ...] = ()
+    limit_headers: LimitHeaders | None = None
     documentation: str = ""
 
 

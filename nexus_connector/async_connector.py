@@ -19,6 +19,7 @@ from .events import Event
 from .execution import execute
 from .message import Response
 from .operation import Bulk, CallOptions, Flow, Operation
+from .outcomes import AsyncOutcomes
 from .pipeline import ChainEntry
 from .runtime import Runtime
 from .stream import StreamBody, stream_of
@@ -116,6 +117,11 @@ class AsyncConnector:
     def payments(self) -> AsyncPaymentsFacade:
         """Payments, by whatever vendor ``[domains.payments]`` names."""
         return AsyncPaymentsFacade(self)
+
+    @cached_property
+    def outcomes(self) -> AsyncOutcomes:
+        """The calls of which nobody knows whether they happened."""
+        return AsyncOutcomes(self.runtime)
 
     def service(self, name: str) -> AsyncService:
         """Return a service of the configuration.

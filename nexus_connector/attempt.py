@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from .admission import late
 from .credentials import Credentials
 from .errors import ConnectorError, CredentialNotFoundError, InvalidRequestError, PluginError, with_unknown_outcome
 from .events import AttemptFinished, RateLimited
@@ -15,7 +16,7 @@ from .judge import context, judge_answer, judge_failure, lost, refuse, repeatabl
 from .message import CallInfo, Request, Response, check_wire
 from .pipeline import Next, Result, Stage
 from .stream import BodyStream, StreamBody
-from .transport import SendError
+from .transport import SendError, TooLateError
 from .verdict import Outcome, Verdict, may_repeat
 
 if TYPE_CHECKING:
@@ -166,13 +167,18 @@ class Send(Stage):
             check_wire(request)
         except InvalidRequestError as error:
             return refuse(call, error)
-        call.attempts += 1
         started = call.io.now()
+        if call.send_by is not None and started > call.send_by:
+            return late(call)
+        call.attempts += 1
         deadline = call.deadline if call.attempt_deadline is None else min(call.deadline, call.attempt_deadline)
         try:
             result = await self._send(call, request, deadline)
             if self._classify:
                 result = await self._reclassify(call, result)
+        except TooLateError:  # while it waited for a connection
+            call.attempts -= 1
+            return late(call)
         except BaseException:
             self._finish(call, request, lost(), started)
             raise

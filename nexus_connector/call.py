@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .credentials import Credentials
     from .events import Event
     from .io import Io
-    from .message import Request
+    from .message import Request, Response
     from .operation import CallOptions, Operation
     from .redaction import Redactor
     from .stream import StreamBody
@@ -36,6 +36,7 @@ class Call:
         started: When it began, seconds of `io`'s clock.
         deadline: When it must have ended, on the same clock.
         attempt_deadline: When the next attempt must have ended; ``None``: the call's deadline.
+        send_by: When the next send must have begun, or its admission is void; ``None``: it has no such end.
         attempts: Sends on the wire so far.
         region: Name of the region of the last attempt.
         credentials: Those of the last attempt.
@@ -58,6 +59,7 @@ class Call:
         "region",
         "rejected",
         "safety",
+        "send_by",
         "service",
         "started",
         "state",
@@ -95,6 +97,7 @@ class Call:
         self.wall_started = io.wall()
         self.deadline = deadline
         self.attempt_deadline: float | None = None
+        self.send_by: float | None = None
         self.attempts = 0
         self.region: str | None = None
         self.credentials: Credentials | None = None
@@ -141,6 +144,8 @@ class Attempt:
         region: Name of the region it goes to.
         request: What will be sent.
         max_wait_seconds: Longest wait that a gate may impose.
+        send_by: When the send must have begun, seconds of ``call.io.now()``; a gate whose admission expires sets it.
+        response: The answer, once there is one; gates find it in `Gate.settle`.
         state: What each gate keeps about this attempt, by the gate's name.
     """
 
@@ -149,4 +154,6 @@ class Attempt:
     region: str | None
     request: Request
     max_wait_seconds: float = 0.0
+    send_by: float | None = None
+    response: Response | None = None
     state: dict[str, Any] = attrs.field(factory=dict[str, Any])

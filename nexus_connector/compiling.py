@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import attrs
 
 from .adapter import ServiceAdapter, load_adapter
+from .admission import AskGates, CheckGates
 from .attempt import Authenticate, BeforeAttempt, BeforeRequest, PickRegion, Reauthenticate, Run, Send
 from .config import SecretRef, ServiceConfig
 from .errors import ConfigurationError, ConnectorError, PluginError
-from .gates import AskGates, CheckGates, Gate
+from .gates import Gate
 from .hooks import Hook, compile_hooks
+from .outcomes import Claims
 from .pipeline import ChainEntry, Result, Stage, fold, order
 from .secret import Secret
 from .setup import ServiceSetup
@@ -42,7 +44,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
     if credentials is not None:
         secrets = (*secrets, *credentials.revealed())
     hooks = partial(compile_hooks, runtime.registry, service=name, off=runtime.off)
-    setup = _setup(runtime, name, config)
+    setup = _setup(runtime, name, config, adapter)
     stages = _built(hooks("stages"), setup, Stage)
     gates = sorted(_built(hooks("gates"), setup, Gate), key=lambda pair: (pair[1].order, pair[1].name))
     target = Target(
@@ -55,7 +57,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
         signals=runtime.signals,
         request_id_header=adapter.vendor.request_id_header if adapter is not None else "X-Request-Id",
         replays_errors=adapter.vendor.replays_errors if adapter is not None else False,
-        claims_keys=any(getattr(stage, "claims_keys", False) for _, stage in stages),
+        claims=next((stage for _, stage in stages if isinstance(stage, Claims) and stage.claims_keys), None),
         max_inline_wait_seconds=runtime.config.max_inline_wait_seconds,
         records=bool(runtime.delivery.hooks),
         tenants=hooks("resolve_tenant"),
@@ -104,7 +106,7 @@ def _headers(config: ServiceConfig, resolve: Callable[[SecretRef], Secret]) -> t
     return headers, tuple(secrets)
 
 
-def _setup(runtime: Runtime, name: str, config: ServiceConfig) -> ServiceSetup:
+def _setup(runtime: Runtime, name: str, config: ServiceConfig, adapter: ServiceAdapter | None) -> ServiceSetup:
     names: dict[type, str] = {plugin.config: plugin.name for plugin in runtime.plugins.values()}
 
     def options(kind: type) -> object:
@@ -117,6 +119,7 @@ def _setup(runtime: Runtime, name: str, config: ServiceConfig) -> ServiceSetup:
     return ServiceSetup(
         name=name,
         config=config,
+        vendor=adapter.vendor if adapter is not None else None,
         shared=runtime.process.stores.shared,
         durable=runtime.process.stores.durable,
         max_inline_wait_seconds=runtime.config.max_inline_wait_seconds,

@@ -17,6 +17,7 @@ from .execution import execute
 from .io.drive import drive
 from .message import Request, Response
 from .operation import Bulk, CallOptions, Flow, Operation
+from .outcomes import Outcomes
 from .pipeline import ChainEntry
 from .runtime import Runtime
 from .service import Service
@@ -115,6 +116,11 @@ class Connector:
     def payments(self) -> PaymentsFacade:
         """Payments, by whatever vendor ``[domains.payments]`` names."""
         return PaymentsFacade(self)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """The calls of which nobody knows whether they happened."""
+        return Outcomes(self.runtime)
 
     def service(self, name: str) -> Service:
         """Return a service of the configuration.

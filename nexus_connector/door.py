@@ -74,7 +74,7 @@ def _prepare(call: Call, request: Request) -> Request:
     if header is not None and call.safety in {"unsafe", "keyed"}:
         call.safety = "keyed"
         key = call.idempotency_key = key or call.id
-    elif key is not None and header is None and call.safety != "keyed" and not target.claims_keys:
+    elif key is not None and header is None and call.safety != "keyed" and target.claims is None:
         message = f"{call.service} does not honour idempotency keys, and nothing here keeps them."
         hint = f"Install the idempotency plugin, or name the header: services.{call.service}.idempotency_header."
         raise InvalidRequestError(message, hint=hint)

@@ -8,7 +8,7 @@ once per service, when its chain is compiled.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pluggy
 
@@ -165,11 +165,12 @@ def gates(config: ServiceSetup) -> Sequence[Gate] | None:
 
 
 @hookspec(firstresult=True)
-def store(url: str) -> Store | None:
+def store(url: str, role: Literal["shared", "durable"]) -> Store | None:
     """Open a store.
 
     Fires: once per URL in ``[stores]`` that is not ``memory://``, in each process; a forked child asks anew.
-    Arguments: ``url`` is the value of ``stores.shared`` or ``stores.durable``; it may hold a password.
+    Arguments: ``url`` is the value of ``stores.shared`` or ``stores.durable``; it may hold a password. ``role`` says
+        which: what is shared answers within 100 ms or not at all, what is durable survives a crash of the machine.
     Returns: a store that connects when it is first used; the first answer counts; ``None``: not mine.
     Errors: a ConnectorError is raised at start; others become a PluginError.
     Threads: the one that builds the connector, or the one that forked.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
 from .conditions import StoreDegraded, StoreRecovered
+from .config import SecretRef
 from .errors import ConfigurationError, ConnectorError, PluginError
 from .hooks import Hook
 from .state import MemoryStore, Store, WatchedStore
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from .config import StoresConfig
     from .events import Event
     from .redaction import Redactor
+    from .secret import Secret
 
+Role: TypeAlias = Literal["shared", "durable"]
 MEMORY: Final = "memory://"
 """The URL of the store that comes with the core."""
 
@@ -49,6 +52,7 @@ class Opener:
 
     Attributes:
         config: Their URLs.
+        resolve: Finds a URL that is a secret.
         hooks: store implementations.
         now: Seconds of a clock that never goes back; virtual in tests.
         wall: The time of day.
@@ -57,6 +61,7 @@ class Opener:
     """
 
     config: StoresConfig
+    resolve: Callable[[SecretRef], Secret]
     hooks: Sequence[Hook]
     now: Callable[[], float]
     wall: Callable[[], datetime]
@@ -77,29 +82,36 @@ class Opener:
         Raises:
             ConfigurationError: If nothing here opens one of them.
         """
-        shared, durable = self.config.shared, self.config.durable
+        shared, durable = self._url(self.config.shared), self._url(self.config.durable)
         if durable == MEMORY:
             hint = "What must survive the process needs a database; leave the key out if nothing has to."
             raise ConfigurationError("stores.durable: memory:// ends with the process.", hint=hint)
         return Stores(
-            shared=MemoryStore(clock) if shared == MEMORY else self._open("shared", shared, outbox),
+            shared=MemoryStore(clock) if shared in {None, MEMORY} else self._open("shared", shared or "", outbox),
             durable=None if durable is None else self._open("durable", durable, outbox),
         )
 
-    def _open(self, name: str, url: str, outbox: Outbox) -> Store:
-        store = next(filter(None, (self._ask(hook, url) for hook in self.hooks)), None)
+    def label(self, url: str | SecretRef | None) -> str:
+        """Return what reports call a store: its URL without what is secret, or where that comes from."""
+        return url.place if isinstance(url, SecretRef) else self.redactor.url(url or "")
+
+    def _url(self, url: str | SecretRef | None) -> str | None:
+        return self.resolve(url).reveal() if isinstance(url, SecretRef) else url
+
+    def _open(self, role: Role, url: str, outbox: Outbox) -> Store:
+        store = next(filter(None, (self._ask(hook, url, role) for hook in self.hooks)), None)
         if store is None:
             scheme = url.partition(":")[0]
-            known = " memory:// is the only one that comes with the core." if name == "shared" else ""
+            known = " memory:// is the only one that comes with the core." if role == "shared" else ""
             hint = f"Install a plugin that opens {scheme}:// stores, or leave the key out.{known}"
-            raise ConfigurationError(f"stores.{name}: nothing installed opens {scheme!r} stores.", hint=hint)
+            raise ConfigurationError(f"stores.{role}: nothing installed opens {scheme!r} stores.", hint=hint)
         if not store.blocking:
             return store
         return WatchedStore(store, now=self.now, later=outbox.post, watcher=_Teller(self, self.redactor.url(url)))
 
-    def _ask(self, hook: Hook, url: str) -> Store | None:
+    def _ask(self, hook: Hook, url: str, role: Role) -> Store | None:
         try:
-            found: Store | None = hook.function(url)
+            found: Store | None = hook.function(url, role)
         except ConnectorError:
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from .io.permits import Lease, Permits
 from .message import Request
 from .opening import Stores
 from .stream import BodyStream
-from .transport import Abort, Received, SendError, Transport
+from .transport import Abort, Received, SendError, TooLateError, Transport
 from .transport.tls import TlsContexts
 
 
@@ -35,18 +36,34 @@ class Wire:
         self.transport = transport
         self.permits = Permits(permits)
 
-    def send(self, request: Request, deadline: float, *, stream: bool = False) -> Received:
+    def send(
+        self, request: Request, deadline: float, *, stream: bool = False, send_by: float | None = None
+    ) -> Received:
         """Wait for a permit in this thread, then send."""
         try:
             lease = self.permits.acquire(deadline)
         except TimeoutError:
             raise self.busy() from None
-        return self.send_with(lease, request, deadline, abort=None, stream=stream)
+        return self.send_with(lease, request, deadline, abort=None, stream=stream, send_by=send_by)
 
     def send_with(
-        self, lease: Lease, request: Request, deadline: float, *, abort: Abort | None, stream: bool
+        self,
+        lease: Lease,
+        request: Request,
+        deadline: float,
+        *,
+        abort: Abort | None,
+        stream: bool,
+        send_by: float | None = None,
     ) -> Received:
-        """Send under a permit already held; a stream keeps it until it is closed."""
+        """Send under a permit already held; a stream keeps it until it is closed.
+
+        Raises:
+            TooLateError: If it could not begin by `send_by`; the permit is given back.
+        """
+        if send_by is not None and time.monotonic() > send_by:
+            lease.release()
+            raise TooLateError
         if not stream:
             with lease:
                 return self.transport.send(request, deadline=deadline, abort=abort)
@@ -113,14 +130,17 @@ class Process:
     Args:
         wires: Makes the wire of a service when it is first used.
         outbox: Where records, events and posts go: a queue with its thread, or straight on in tests.
-        stores: Where gates and stages keep their state.
+        open_stores: Opens the stores of gates and stages, when they are first asked for.
         max_threads: Threads for blocking work under the async face.
     """
 
-    def __init__(self, *, wires: Callable[[str], Wire], outbox: Outbox, stores: Stores, max_threads: int) -> None:
+    def __init__(
+        self, *, wires: Callable[[str], Wire], outbox: Outbox, open_stores: Callable[[], Stores], max_threads: int
+    ) -> None:
         self.pid = os.getpid()
         self.random = Random()  # noqa: S311  # jitter and ids, not cryptography
-        self.stores = stores
+        self._open_stores = open_stores
+        self._stores: Stores | None = None
         self.locks = Locks()
         self.contexts = TlsContexts()
         self.outbox = outbox
@@ -142,6 +162,19 @@ class Process:
             if service not in self._wires:
                 self._wires[service] = self._make_wire(service)
             return self._wires[service]
+
+    @property
+    def stores(self) -> Stores:
+        """Where gates and stages keep their state. Nothing connects before it is used.
+
+        Raises:
+            ConfigurationError: If nothing here opens one of them, or a URL that is a secret is not there.
+        """
+        if self._stores is None:
+            with self._lock:
+                if self._stores is None:
+                    self._stores = self._open_stores()
+        return self._stores
 
     def threads(self) -> ThreadPoolExecutor:
         """Return the I/O threads; they are started one by one as they are needed."""
@@ -189,7 +222,8 @@ class Process:
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
         self.outbox.close(timeout_seconds)
-        self.stores.close()
+        if self._stores is not None:
+            self._stores.close()
 
     def _check_open(self) -> None:
         if self._closed.is_set():

@@ -24,7 +24,7 @@ from .hooks import compile_hooks
 from .io import Io
 from .io.blocking import BlockingIo
 from .io.looping import LoopIo
-from .opening import Opener
+from .opening import Opener, Role
 from .plugins import Installed, Plugin, checked, discover, new_registry
 from .process import Process, Wire
 from .redaction import Redactor
@@ -106,6 +106,7 @@ class Runtime:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._opener = Opener(
             config=self.config.stores,
+            resolve=lambda reference: self.resolve_secret(reference),  # noqa: PLW0108  # fakes exchange it
             hooks=compile_hooks(self.registry, "store"),
             now=lambda: self.blocking_io.now(),  # noqa: PLW0108  # fakes exchange the Io
             wall=lambda: self.blocking_io.wall(),  # noqa: PLW0108  # the same
@@ -150,7 +151,7 @@ class Runtime:
         return Process(
             wires=self._make_wire,
             outbox=outbox,
-            stores=opener.open(self.blocking_io.now, outbox) if clock is None else opener.in_memory(clock),
+            open_stores=lambda: opener.open(self.blocking_io.now, outbox) if clock is None else opener.in_memory(clock),
             max_threads=min(permits + 8, self.config.io_threads),
         )
 
@@ -194,12 +195,17 @@ class Runtime:
             hint = f"{guess} Or add [services.{name}]." if guess else f"Add [services.{name}]."
             raise ConfigurationError(f"There is no service {name!r}.", hint=hint)
 
+    def store_label(self, role: Role) -> str:
+        """Return what reports call a store of the configuration, without what is secret; empty: there is none."""
+        return self._opener.label(self.config.stores.shared if role == "shared" else self.config.stores.durable)
+
     def check(self) -> None:
-        """Compile every service and resolve every static secret.
+        """Open the stores, compile every service and resolve every static secret.
 
         Raises:
             ConnectorError: For the first thing that would fail later.
         """
+        _ = self.process.stores
         for name in self.config.services:
             self.target(name)
 

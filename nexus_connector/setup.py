@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import attrs
 
 if TYPE_CHECKING:
+    from .adapter import Vendor
     from .config import ServiceConfig
     from .events import Event
     from .state import Store
@@ -22,6 +23,7 @@ class ServiceSetup:
     Attributes:
         name: Name of the service.
         config: Its core options, the adapter's defaults merged in.
+        vendor: What its adapter knows of the vendor; ``None`` for any HTTP API.
         shared: Store of limits, circuits and permits.
         durable: Store of what must survive the process; ``None``: none is configured.
         max_inline_wait_seconds: Longest wait that a vendor or limit may impose inside a call.
@@ -32,6 +34,7 @@ class ServiceSetup:
 
     name: str
     config: ServiceConfig
+    vendor: Vendor | None = None
     shared: Store
     durable: Store | None = None
     max_inline_wait_seconds: float

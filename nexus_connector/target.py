@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .config import ServiceConfig
     from .credentials import Credentials
     from .message import Request
+    from .outcomes import Claims
     from .process import Wire
     from .signals import Signals
 
@@ -38,7 +39,7 @@ class Target:
         signals: The runtime's receivers.
         request_id_header: Header in which the vendor sends its own id of a request.
         replays_errors: Whether the vendor replays stored errors under a key.
-        claims_keys: Whether a stage keeps idempotency claims.
+        claims: The stage that keeps idempotency claims; ``None``: none does.
         max_inline_wait_seconds: Longest wait that a vendor or limit may impose inside a call.
         records: Whether anybody keeps records.
         tenants: resolve_tenant hooks.
@@ -59,7 +60,7 @@ class Target:
     signals: Signals
     request_id_header: str
     replays_errors: bool
-    claims_keys: bool
+    claims: Claims | None
     max_inline_wait_seconds: float
     records: bool
     tenants: Sequence[Hook]

@@ -156,8 +156,12 @@ class DomainConfig:
 class StoresConfig:
     """``[stores]``: where state is kept."""
 
-    shared: str = option("memory://", "Store of limits, circuits and permits. ``memory://`` is per process.")
-    durable: str | None = option(None, "Store of what must survive: idempotency, audit.")
+    shared: str | SecretRef = option(
+        "memory://", "URL of the store of limits, circuits and permits; may be a secret. ``memory://`` is per process."
+    )
+    durable: str | SecretRef | None = option(
+        None, "URL of the store of what must survive: idempotency, audit; may be a secret."
+    )
 
 
 @attrs.frozen(kw_only=True)

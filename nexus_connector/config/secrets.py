@@ -29,6 +29,13 @@ class SecretRef:
     file: str | None = None
     value: Secret | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it comes from, as it is written: ``{ env = "NAME" }``."""
+        if self.value is not None:
+            return "a Secret given in code"
+        return f'{{ env = "{self.env}" }}' if self.env is not None else f'{{ file = "{self.file}" }}'
+
     def resolve(self, environ: Mapping[str, str] | None = None) -> Secret:
         """Return the secret.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeGuard, cast
 
 from ..errors import ConfigurationError
+
+_RELATIVE_SQLITE = re.compile(r"^sqlite(?:\+\w+)?:///(?=[^/:])")
 
 PREFIX = "NEXUS__"
 """Double underscores keep Kubernetes' own variables (``NEXUS_PORT=tcp://...``) out."""
@@ -119,7 +122,10 @@ def _is_reference(value: Mapping[str, object]) -> bool:
 
 
 def anchor_paths(raw: object, folder: Path) -> object:
-    """Make relative paths start at the file they stand in: ``{ file = }``, ``ca_file`` and ``path``."""
+    """Make relative paths start at the file they stand in: ``{ file = }``, ``ca_file``, ``path`` and sqlite URLs."""
+    if isinstance(raw, str):
+        # As SQLAlchemy writes it: three slashes before a relative path, four before an absolute one.
+        return _RELATIVE_SQLITE.sub(lambda url: f"{url[0]}{folder.as_posix()}/", raw)
     if isinstance(raw, list):
         return [anchor_paths(each, folder) for each in cast("list[object]", raw)]
     if not is_table(raw):

@@ -45,6 +45,7 @@ class Io(Protocol):
 
         Raises:
             SendError: If no whole answer came by `deadline`.
+            TooLateError: If it could not begin by ``call.send_by``.
         """
         ...
 

@@ -53,7 +53,7 @@ class BlockingIo:
 
     async def send(self, call: Call, request: Request, deadline: float) -> Received:
         """Send a request in this thread."""
-        return call.target.wire().send(request, deadline, stream=call.operation.stream)
+        return call.target.wire().send(request, deadline, stream=call.operation.stream, send_by=call.send_by)
 
     async def store_run(self, store: Store, items: Sequence[Item]) -> list[Plain]:
         """Run operations of a store in this thread."""

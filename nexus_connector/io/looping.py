@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import ConnectorClosedError
+from ..state.store import twin_of
 from ..transport.abort import Abort
 
 if TYPE_CHECKING:
@@ -61,19 +62,22 @@ class LoopIo:
 
     async def send(self, call: Call, request: Request, deadline: float) -> Received:
         """Wait for the permit on the loop, then send in a thread; cancelling ends the socket."""
-        wire, stream = call.target.wire(), call.operation.stream
+        wire, stream, send_by = call.target.wire(), call.operation.stream, call.send_by
         try:
             lease = await wire.permits.acquire_async(deadline, asyncio.get_running_loop())
         except TimeoutError:
             raise wire.busy() from None
         abort = Abort()
         return await self._in_thread(
-            lambda: wire.send_with(lease, request, deadline, abort=abort, stream=stream), abort
+            lambda: wire.send_with(lease, request, deadline, abort=abort, stream=stream, send_by=send_by), abort
         )
 
     async def store_run(self, store: Store, items: Sequence[Item]) -> list[Plain]:
-        """Run operations of a store; in a thread if it blocks."""
-        return await self._in_thread(lambda: store.run(items)) if store.blocking else store.run(items)
+        """Run operations of a store: by its asyncio twin if it has one, else in a thread if it blocks."""
+        if not store.blocking:
+            return store.run(items)
+        twin = twin_of(store)
+        return await self._in_thread(lambda: store.run(items)) if twin is None else await twin.run(items)
 
     @asynccontextmanager
     async def lock(self, key: Hashable, deadline: float) -> AsyncGenerator[None]:

@@ -1,7 +1,20 @@
 """State behind gates and stages: atomic operations on keys, in this process or in a shared store."""
 
 from .memory import MemoryStore
-from .store import AtomicOp, Item, Key, Plain, Store, StoreError, encode_key
+from .store import AsyncStore, AtomicOp, Described, Item, Key, Plain, Store, StoreError, encode_key, twin_of
 from .watched import WatchedStore
 
-__all__ = ["AtomicOp", "Item", "Key", "MemoryStore", "Plain", "Store", "StoreError", "WatchedStore", "encode_key"]
+__all__ = [
+    "AsyncStore",
+    "AtomicOp",
+    "Described",
+    "Item",
+    "Key",
+    "MemoryStore",
+    "Plain",
+    "Store",
+    "StoreError",
+    "WatchedStore",
+    "encode_key",
+    "twin_of",
+]

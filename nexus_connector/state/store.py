@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -89,6 +89,45 @@ class Store(Protocol):
     def close(self) -> None:
         """Give back what the store holds open. May be called twice."""
         ...
+
+
+class AsyncStore(Protocol):
+    """The same store for an event loop: each method is that of `Store`, awaited instead of blocking."""
+
+    async def run(self, items: Sequence[Item]) -> list[Plain]:
+        """Run operations; see `Store.run`."""
+        ...
+
+    async def get(self, key: Key) -> bytes | None:
+        """Return the value under `key`; see `Store.get`."""
+        ...
+
+    async def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
+        """Keep a value; see `Store.put`."""
+        ...
+
+    async def delete(self, key: Key) -> None:
+        """Forget `key`."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what the running loop holds open."""
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A store that can say what it is."""
+
+    def describe(self) -> str:
+        """Ask for product and version, as ``Redis 7.2.4``; may raise `StoreError`."""
+        ...
+
+
+def twin_of(store: Store) -> AsyncStore | None:
+    """Return the asyncio twin of a store: its attribute ``twin``, if it has one that is not ``None``."""
+    twin: AsyncStore | None = getattr(store, "twin", None)
+    return twin
 
 
 def encode_key(key: Key) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 import attrs
 
-from .store import Item, Key, Plain, Store, StoreError
+from .store import AsyncStore, Described, Item, Key, Plain, Store, StoreError, twin_of
 
 T = TypeVar("T")
 
@@ -73,6 +73,18 @@ class WatchedStore:
         self._watcher = watcher
         self._lock = threading.Lock()
         self._absence: Absence | None = None
+        twin = twin_of(store)
+        self._twin = None if twin is None else _WatchedTwin(self, twin)
+
+    @property
+    def twin(self) -> AsyncStore | None:
+        """The twin of the store behind it, watched together with it."""
+        return self._twin
+
+    def describe(self) -> str:
+        """Ask the store behind it what it is; empty if it cannot say."""
+        store = self._store
+        return self._watched(store.describe) if isinstance(store, Described) else ""
 
     def run(self, items: Sequence[Item]) -> list[Plain]:
         """Run operations; see `Store.run`."""
@@ -94,19 +106,28 @@ class WatchedStore:
         """Close the store behind it."""
         self._store.close()
 
-    def _watched(self, work: Callable[[], T]) -> T:
+    def pass_on(self) -> None:
+        """Let a call through to the store, or refuse it at once.
+
+        Raises:
+            StoreError: If the store failed and has not answered since.
+        """
         absence = self._absence
         if absence is not None:
             self._try_again(absence)
             message = f"left alone after: {absence.message}"
             raise StoreError(message)
+
+    def _watched(self, work: Callable[[], T]) -> T:
+        self.pass_on()
         try:
             return work()
         except StoreError as error:
-            self._missed(str(error))
+            self.missed(str(error))
             raise
 
-    def _missed(self, message: str) -> None:
+    def missed(self, message: str) -> None:
+        """Hear that the store failed; from now on it is left alone."""
         with self._lock:
             if self._absence is not None:  # another thread was first
                 return
@@ -132,3 +153,34 @@ class WatchedStore:
             absence, self._absence = self._absence, None
         if absence is not None:
             self._watcher.recovered(self._now() - absence.since)
+
+
+class _WatchedTwin:
+    """The asyncio twin of a watched store: what one of the two misses, both leave alone."""
+
+    def __init__(self, watched: WatchedStore, twin: AsyncStore) -> None:
+        self._watch = watched
+        self._twin = twin
+
+    async def run(self, items: Sequence[Item]) -> list[Plain]:
+        return await self._watched(lambda: self._twin.run(items))
+
+    async def get(self, key: Key) -> bytes | None:
+        return await self._watched(lambda: self._twin.get(key))
+
+    async def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
+        return await self._watched(lambda: self._twin.put(key, value, ttl_ms=ttl_ms, if_absent=if_absent))
+
+    async def delete(self, key: Key) -> None:
+        await self._watched(lambda: self._twin.delete(key))
+
+    async def close(self) -> None:
+        await self._twin.close()
+
+    async def _watched(self, work: Callable[[], Awaitable[T]]) -> T:
+        self._watch.pass_on()
+        try:
+            return await work()
+        except StoreError as error:
+            self._watch.missed(str(error))
+            raise

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from ..call import Attempt
-from ..gates import Gate, Refusal, Wait
+from ..gates import Again, Gate, Refusal, Wait
 from ..state import AtomicOp, Item, Key, Plain, Store
 from ..verdict import Outcome, Verdict
 
@@ -95,7 +95,7 @@ class Watched(Gate):
         self._watching.begin(attempt)
         return item
 
-    def judge(self, attempt: Attempt, reply: Plain) -> Refusal | Wait | None:
+    def judge(self, attempt: Attempt, reply: Plain) -> Refusal | Wait | Again | None:
         """Look on."""
         with self._watching.during("judge"):
             judged = self._gate.judge(attempt, reply)

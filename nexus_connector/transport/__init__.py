@@ -12,7 +12,7 @@ from ..stream import BodyStream
 from ..verdict import Phase
 from .abort import Abort
 
-__all__ = ["Abort", "Received", "SendError", "Transport", "TransportOptions"]
+__all__ = ["Abort", "Received", "SendError", "TooLateError", "Transport", "TransportOptions"]
 
 
 class SendError(Exception):
@@ -44,6 +44,10 @@ class SendError(Exception):
         self.timed_out = timed_out
         self.transient = transient
         self.own = own
+
+
+class TooLateError(Exception):
+    """A send was not made: the moment by which it must have begun had passed."""
 
 
 @attrs.frozen

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 
 from nexus_connector import (
+    Again,
     AtomicOp,
     Attempt,
     Call,
@@ -31,6 +33,7 @@ from nexus_connector.errors import (
     CircuitOpenError,
     ConnectorError,
     InvalidRequestError,
+    LocalRateLimitError,
     NotFoundError,
     NotSentError,
     PluginError,
@@ -91,11 +94,11 @@ class Scripted(Gate):
         self._note("ask", attempt)
         return None if self.store is None else (COUNT, ("test", self.name), ())
 
-    def judge(self, attempt: Attempt, reply: Plain) -> Refusal | Wait | None:
-        answer: Refusal | Wait | None = self._note("judge", attempt, reply)
+    def judge(self, attempt: Attempt, reply: Plain) -> Refusal | Wait | Again | None:
+        answer: Refusal | Wait | Again | None = self._note("judge", attempt, reply)
         return answer
 
-    def without_store(self, attempt: Attempt, error: StoreError) -> Refusal | Wait | None:
+    def without_store(self, attempt: Attempt, error: StoreError) -> Refusal | Wait | Again | None:
         if "without_store" not in self.script:
             return super().without_store(attempt, error)
         answer: Refusal | Wait | None = self._note("without_store", attempt)
@@ -107,6 +110,9 @@ class Scripted(Gate):
 
     def settled(self, attempt: Attempt, replies: Sequence[Plain]) -> None:
         self._note("settled", attempt, *replies)
+
+    def lost(self, attempt: Attempt, items: Sequence[Item], error: StoreError) -> None:
+        self._note("lost", attempt, len(items), str(error))
 
 
 class Brings:
@@ -650,12 +656,16 @@ def test_a_gate_that_cannot_do_without_its_store_is_a_plugin_error(world: World)
     assert world.settles() == {"a": (), "b": ((Outcome.NOT_SENT, False),)}
 
 
-def test_what_a_missing_store_is_told_is_dropped_quietly(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """A post that the store does not take is no error of the call: the store was told to be degraded already."""
-    store = Gone(blocking=True)
+@pytest.mark.parametrize("blocking", [True, False])
+def test_what_a_missing_store_could_not_be_told_its_gate_hears(
+    world: World, caplog: pytest.LogCaptureFixture, *, blocking: bool
+) -> None:
+    """``lost`` in the place of ``settled``: no error of the call, and nothing in the log, for the store was told of."""
+    store = Gone(blocking=blocking)
     world.gate_on(store, "a", without_store=lambda attempt: None)
     assert world.get().status == 200
     assert len(store.trips) == 2
+    assert world.calls_of("a")[-1] == ("lost", 1, "no answer")
     assert "settled" not in [line[0] for line in world.calls_of("a")]
     assert caplog.text == ""
 
@@ -683,3 +693,159 @@ def test_a_settle_that_raises_does_not_hide_a_cancellation(world: World) -> None
     world.gate("a", settle=partial(interrupt, LookupError("a bug")))
     with pytest.raises(KeyboardInterrupt):
         world.get(partial(interrupt, KeyboardInterrupt()))
+
+
+# Asking again
+
+
+def in_turn(answers: Sequence[Any]) -> Script:
+    """Answers one after the other, the last one for ever."""
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_a_gate_is_asked_again_after_its_time(world: World) -> None:
+    """``Again`` asks that gate alone, after so long, and settles it once; the others keep what they were given."""
+    world.gate("a")
+    world.gate("b", judge=in_turn([Again(0.5), Again(0.25), None]))
+    with world.connect() as connector, fake(connector) as vendors:
+        vendors.answer("", 200)
+        connector.service("crm").get("/x")
+        assert vendors.clock.elapsed_seconds == 0.75
+    assert world.store.trips[:3] == [["a", "b"], ["b"], ["b"]]
+    assert world.settles() == {"a": ((Outcome.DONE, True),), "b": ((Outcome.DONE, True),)}
+    assert [line[0] for line in world.calls_of("a")].count("check") == 2
+
+
+def test_asking_again_takes_no_longer_than_a_wait_may(world: World) -> None:
+    """What does not fit is refused, with when to come back; each gate gives back what it was given."""
+    world.service |= {"timeout_seconds": 1}
+    left: list[float] = []
+    world.gate("a", judge=partial(wait, 0.1))
+    world.gate("b", judge=lambda _: Again(0.4), ask=lambda attempt: left.append(attempt.max_wait_seconds))
+    with pytest.raises(LocalRateLimitError, match=r"b did not admit GET /x of crm within 1 s") as caught:
+        world.get()
+    assert caught.value.retry_after == 0.4
+    assert left == pytest.approx([1.0, 0.6, 0.2])
+    assert world.settles() == dict.fromkeys("ab", ((Outcome.NOT_SENT, False),))
+
+
+def test_a_wait_counts_from_when_it_was_said(world: World) -> None:
+    """A reserved moment and a gate that wants to be asked again: the later of the two counts."""
+    world.gate("a", judge=partial(wait, 0.3))
+    world.gate("b", judge=in_turn([Again(0.1), Wait(1.0)]))
+    with world.connect() as connector, fake(connector) as vendors:
+        vendors.answer("", 200)
+        connector.service("crm").get("/x")
+        assert vendors.clock.elapsed_seconds == pytest.approx(1.1)
+
+
+# Admissions that expire
+
+
+def holds_for(seconds: float, attempt: Attempt) -> None:
+    """Admit a send that begins within so long."""
+    attempt.send_by = attempt.call.io.now() + seconds
+
+
+class Dawdles:
+    """A hook that takes its time before each attempt."""
+
+    def __init__(self, *seconds: float) -> None:
+        self.seconds = list(seconds)
+
+    @hookimpl
+    async def before_attempt(self, call: Call, request: Request) -> None:
+        await call.io.sleep(self.seconds.pop(0))
+
+
+def test_a_late_send_is_not_made_but_asked_for_once_more(world: World) -> None:
+    """What admitted it has expired: everybody is settled unsent and asked anew; it counts as no attempt."""
+    world.hooks.append(Dawdles(0.06, 0.05))
+    world.gate("a", judge=partial(holds_for, 0.05))
+    world.gate("b")
+    answer = world.get()
+    assert answer.call.attempts == 1
+    assert world.settles() == dict.fromkeys("ab", ((Outcome.NOT_SENT, False), (Outcome.DONE, True)))
+    assert [line[0] for line in world.calls_of("b")].count("check") == 2
+
+
+def test_a_send_that_is_late_again_is_refused(world: World) -> None:
+    """Twice is enough: the caller hears that nothing was sent, and what to look at."""
+    world.hooks.append(Dawdles(0.06, 0.06))
+    world.gate("a", judge=partial(holds_for, 0.05))
+    with pytest.raises(LocalRateLimitError, match=r"limit of crm had admitted GET /x.*max_concurrency") as caught:
+        world.get()
+    assert (caught.value.outcome, caught.value.attempts) == (Outcome.NOT_SENT, 0)
+    assert world.settles() == {"a": ((Outcome.NOT_SENT, False),) * 2}
+
+
+def test_before_it_is_asked_for_again_the_checks_are_made_again(world: World) -> None:
+    """What a gate has learnt meanwhile refuses it before anybody is asked."""
+    world.hooks.append(Dawdles(0.06))
+    world.gate("a", judge=partial(holds_for, 0.05), check=in_turn([None, refusal()]))
+    with pytest.raises(CircuitOpenError):
+        world.get()
+    assert world.settles() == {"a": ((Outcome.NOT_SENT, False),)}
+
+
+def test_an_admission_without_an_end_is_never_late(world: World) -> None:
+    """Without ``send_by`` a slow hook costs nothing; that of one attempt does not hold for the next."""
+    world.hooks.append(Dawdles(60.0))
+    world.service |= {"timeout_seconds": 100}
+    world.gate("a")
+    assert world.get().status == 200
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_a_send_that_waited_for_a_connection_may_be_late(world: World, face: str) -> None:
+    """On real connections it is the moment at which one is free that counts, on both faces."""
+    asked: list[float] = []
+    held, admitted = threading.Event(), threading.Event()
+
+    def admit(attempt: Attempt) -> None:
+        if attempt.call.operation.stream:
+            return
+        asked.append(attempt.call.io.now())
+        holds_for(0.0 if len(asked) == 1 else 60.0, attempt)
+        admitted.set()
+
+    def hold(connector: Connector) -> None:
+        with connector.service("crm").stream("/stream"):
+            held.set()
+            admitted.wait(30)
+
+    world.gate("a", judge=admit)
+    with VendorEmulator() as vendor:
+        vendor.on("/stream", Answer(200))
+        vendor.on("/x", Answer(200))
+        world.service |= {"base_url": vendor.url, "max_concurrency": 1}
+        with world.connect() as connector:
+            holder = threading.Thread(target=hold, args=[connector])
+            holder.start()
+            assert held.wait(30)
+            answer = connector.service("crm").get("/x") if face == "sync" else asyncio.run(one_call(connector, "/x"))
+            holder.join(30)
+    assert (answer.call.attempts, len(asked)) == (1, 2)
+
+
+async def one_call(connector: Connector, path: str) -> Response:
+    """Make a call on the async face of a connector."""
+    return await connector.as_async().service("crm").get(path)
+
+
+# What settle has to go by
+
+
+@pytest.mark.parametrize(("answer", "status"), [(200, 200), (429, 429), (ConnectionRefusedError(), None)])
+def test_settle_finds_the_answer(world: World, answer: object, status: int | None) -> None:
+    """``attempt.response`` is the answer of this attempt, good or bad; ``None`` if there was none."""
+    seen: list[int | None] = []
+
+    def note(attempt: Attempt) -> None:
+        seen.append(attempt.response.status if attempt.response is not None else None)
+
+    world.gate("a", settle=note)
+    with suppress(ConnectorError):
+        world.get(answer)
+    assert seen == [status]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nexus_connector import Connector, Gate, ServiceSetup, StoreDegraded, StoreRecovered, hookimpl
+from nexus_connector import Connector, Gate, Secret, ServiceSetup, StoreDegraded, StoreRecovered, hookimpl
 from nexus_connector.errors import ConfigurationError, PluginError
 from nexus_connector.state import MemoryStore, Store, StoreError, WatchedStore
 from nexus_connector.testing import fake
@@ -42,12 +43,14 @@ class Opens:
     def __init__(self, make: Callable[[], Store | None] = Remote) -> None:
         self.make = make
         self.opened: list[tuple[str, Any]] = []
+        self.roles: list[str] = []
         self.setups: list[ServiceSetup] = []
 
     @hookimpl
-    def store(self, url: str) -> Store | None:
+    def store(self, url: str, role: str) -> Store | None:
         if not url.startswith("far://"):
             return None
+        self.roles.append(role)
         self.opened.append((url, self.make()))
         return self.opened[-1][1]  # type: ignore[no-any-return]  # made by the test
 
@@ -57,9 +60,10 @@ class Opens:
         return []
 
 
-def build(opens: Opens, **stores: str) -> Connector:
+def build(opens: Opens, *, check: bool = True, **stores: object) -> Connector:
     """A connector with these stores."""
-    return Connector.from_config({"services": CRM, "stores": stores, "plugins": {"only": []}}, plugins=[opens])
+    config = {"services": CRM, "stores": stores, "plugins": {"only": []}}
+    return Connector.from_config(config, plugins=[opens], check=check)
 
 
 def test_hook_store() -> None:
@@ -67,6 +71,7 @@ def test_hook_store() -> None:
     opens = Opens()
     with build(opens, shared="far://a", durable="far://b") as connector:
         assert [url for url, _ in opens.opened] == ["far://a", "far://b"]
+        assert opens.roles == ["shared", "durable"]
         [setup] = opens.setups
         assert setup.shared is connector.runtime.process.stores.shared
         assert setup.durable is connector.runtime.process.stores.durable
@@ -162,3 +167,46 @@ def test_a_child_opens_its_own() -> None:
         connector.runtime.renew()
         assert connector.runtime.process.stores.shared is not before
         assert len(opens.opened) == 2
+
+
+def test_a_url_may_be_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``{ env = }`` and ``Secret(...)`` are resolved when the store is opened, and no report repeats them."""
+    monkeypatch.setenv("STORE_URL", "far://user:s3cr3t-canary@a")
+    opens = Opens()
+    with build(opens, shared={"env": "STORE_URL"}, durable=Secret("far://b")) as connector:
+        assert [url for url, _ in opens.opened] == ["far://user:s3cr3t-canary@a", "far://b"]
+        assert connector.runtime.store_label("shared") == '{ env = "STORE_URL" }'
+        assert "s3cr3t" not in repr(connector.runtime.config)
+    with build(opens, shared="far://user:s3cr3t-canary@a") as connector:
+        assert connector.runtime.store_label("shared") == "far://****@a"
+        assert connector.runtime.store_label("durable") == ""
+
+
+def test_a_secret_url_that_is_not_there_stops_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names key and variable; a build that checks nothing needs neither store nor secret."""
+    monkeypatch.delenv("STORE_URL", raising=False)
+    opens = Opens()
+    with pytest.raises(ConfigurationError, match=r"stores\.shared: the environment variable STORE_URL is not set"):
+        build(opens, shared={"env": "STORE_URL"})
+    with build(opens, shared={"env": "STORE_URL"}, check=False) as connector:
+        assert opens.opened == []
+        with pytest.raises(ConfigurationError, match="STORE_URL"):
+            connector.check()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:///nexus.db", "sqlite:///{folder}/nexus.db"),
+        ("sqlite+pysqlite:///data/nexus.db", "sqlite+pysqlite:///{folder}/data/nexus.db"),
+        ("sqlite:////var/nexus.db", "sqlite:////var/nexus.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("redis:///0", "redis:///0"),
+    ],
+)
+def test_a_relative_path_in_a_url_starts_at_the_file(url: str, expected: str, tmp_path: Path) -> None:
+    """As every path of a file: it does not depend on where the program was started."""
+    file = tmp_path / "connector.toml"
+    file.write_text(f'[stores]\ndurable = "{url}"\n', encoding="utf-8")
+    with Connector.from_file(file, check=False) as connector:
+        assert connector.runtime.config.stores.durable == expected.format(folder=tmp_path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from nexus_connector.state import AtomicOp, Item, MemoryStore, Plain, StoreError, WatchedStore
+from nexus_connector.state import AsyncStore, AtomicOp, Item, MemoryStore, Plain, StoreError, WatchedStore
 
 COUNT = AtomicOp(name="test.count", version=1, py=lambda state, now, args: ((state or 0) + 1, 60_000, state or 0))  # type: ignore[operator]  # a number
 ITEM: Item = (COUNT, ("k",), ())
@@ -154,3 +155,98 @@ def test_what_is_no_failure_of_the_store_passes() -> None:
         world.store.run([(broken, ("k",), ())])
     assert world.store.run([ITEM]) == [0]
     assert world.told == []
+
+
+# The asyncio twin
+
+
+class Twin:
+    """The same store, awaited."""
+
+    def __init__(self, store: Shaky) -> None:
+        self.store = store
+        self.closed = False
+
+    async def run(self, items: Sequence[Item]) -> list[Plain]:
+        return self.store.run(items)
+
+    async def get(self, key: tuple[str, ...]) -> bytes | None:
+        return self.store.get(key)
+
+    async def put(self, key: tuple[str, ...], value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
+        return self.store.put(key, value, ttl_ms=ttl_ms, if_absent=if_absent)
+
+    async def delete(self, key: tuple[str, ...]) -> None:
+        self.store.delete(key)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Twinned(Shaky):
+    """A store that also serves event loops, and says what it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twin: AsyncStore = Twin(self)
+
+    def describe(self) -> str:
+        self._fail()
+        return "Shaky 1.0"
+
+
+def twin_of(world: World) -> AsyncStore:
+    """Watch a store with a twin; returns the watched twin."""
+    world.inner = Twinned()
+    world.store = WatchedStore(world.inner, now=lambda: world.now, later=world.background.append, watcher=world)
+    assert world.store.twin is not None
+    return world.store.twin
+
+
+def test_a_store_without_a_twin_has_none() -> None:
+    """It runs in threads then, and cannot say what it is."""
+    store = World().store
+    assert store.twin is None
+    assert store.describe() == ""
+
+
+def test_a_twin_is_passed_on() -> None:
+    """Every method reaches the twin; both speak of the same states."""
+    world = World()
+    twin = twin_of(world)
+
+    async def use() -> None:
+        assert await twin.run([ITEM]) == [0]
+        assert await twin.put(("v",), b"x", ttl_ms=1000)
+        assert not await twin.put(("v",), b"y", ttl_ms=1000, if_absent=True)
+        assert await twin.get(("v",)) == b"x"
+        await twin.delete(("v",))
+        assert await twin.get(("v",)) is None
+        await twin.close()
+
+    asyncio.run(use())
+    assert world.store.run([ITEM]) == [1]
+    assert isinstance(world.inner, Twinned)
+    assert isinstance(world.inner.twin, Twin)
+    assert world.inner.twin.closed
+    assert world.store.describe() == "Shaky 1.0"
+
+
+def test_what_one_of_the_two_misses_both_leave_alone() -> None:
+    """One timeout for both faces, told once; one trial brings both back."""
+    world = World()
+    twin = twin_of(world)
+    world.inner.gone = True
+    with pytest.raises(StoreError, match=r"^no answer"):
+        asyncio.run(twin.run([ITEM]))
+    assert refused(world).startswith("left alone after")
+    with pytest.raises(StoreError, match="left alone after"):
+        asyncio.run(twin.get(("v",)))
+    assert world.inner.asked == 1
+    assert len(world.told) == 1
+    world.inner.gone = False
+    world.now += 0.5
+    refused(world)
+    world.work()
+    assert asyncio.run(twin.run([ITEM])) == [0]
+    assert world.told[1:] == [0.5]

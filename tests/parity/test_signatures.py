@@ -13,11 +13,13 @@ import nexus_connector
 from nexus_connector import (
     AsyncConnector,
     AsyncEmailFacade,
+    AsyncOutcomes,
     AsyncPaymentsFacade,
     AsyncService,
     AsyncStream,
     Connector,
     EmailFacade,
+    Outcomes,
     PaymentsFacade,
     Service,
     Stream,
@@ -29,6 +31,7 @@ PAIRS: dict[type, type] = {
     Stream: AsyncStream,
     EmailFacade: AsyncEmailFacade,
     PaymentsFacade: AsyncPaymentsFacade,
+    Outcomes: AsyncOutcomes,
 }
 ON_ONE_FACE = {
     "as_async": "leads to the other face",
