@@ -20,6 +20,7 @@ from .errors import (
 )
 from .message import Response
 from .pipeline import Result
+from .retry_after import parse_reset
 from .verdict import Outcome, Reading, Safety, Verdict, is_retry_safe, may_repeat, read_failure, read_status
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def judge_answer(call: Call, response: Response) -> Result:
     reading = read_status(status, response.headers.get("retry-after"), rules, now=call.io.wall().timestamp())
     if fault is not None:
         reading = Reading(Outcome.REFUSED, "ok", transient=False)
+    elif status == 429 and reading.retry_after is None:
+        reading = attrs.evolve(reading, retry_after=_until_reset(call, response))
     code = fault or _told(rules.code, response)
     return Result(_verdict(call, reading, _vendor_error(call, response, reading, code)), response)
 
@@ -87,6 +90,16 @@ def _told(read: Callable[[Response], str | None] | None, response: Response) -> 
         return read(response)
     except Exception:  # whatever a vendor's error page does to the reader
         return None
+
+
+def _until_reset(call: Call, response: Response) -> float | None:
+    """Return the seconds until the vendor's limit starts afresh, if its adapter knows the header that says so."""
+    adapter = call.target.adapter
+    headers = adapter.vendor.limit_headers if adapter is not None else None
+    value = response.headers.get(headers.reset) if headers is not None else None
+    if headers is None or value is None:
+        return None
+    return parse_reset(value, headers.form, now=call.io.wall().timestamp())
 
 
 def _verdict(call: Call, reading: Reading, error: ConnectorError) -> Verdict:

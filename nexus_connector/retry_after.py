@@ -1,10 +1,11 @@
-"""The Retry-After header: seconds or a date, read strictly (RFC 9110 section 10.2.3)."""
+"""Headers that say how long to wait: Retry-After, read strictly (RFC 9110 section 10.2.3), and a limit's reset."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 from functools import partial
+from typing import Literal
 
 MAX_SECONDS = 366 * 24 * 3600.0
 """Longer waits than a year are read as a year: the value stays a wait, and stays finite."""
@@ -52,6 +53,28 @@ def parse_retry_after(value: str, *, now: float) -> float | None:
     parts = _split(text)
     waits = [seconds for part in parts if (seconds := parse_retry_after(part, now=now)) is not None]
     return max(waits, default=None)
+
+
+def parse_reset(value: str, form: Literal["seconds", "epoch", "epoch_ms"], *, now: float) -> float | None:
+    """Read the header in which a vendor says when a limit starts afresh.
+
+    Args:
+        value: The raw header.
+        form: What it holds: seconds from now, or the moment, in seconds or milliseconds since the epoch.
+        now: Wall clock, seconds since the epoch.
+
+    Returns:
+        Seconds until then, 0 if that is past, at most a year; ``None`` if the value cannot be read.
+
+    >>> parse_reset("30", "seconds", now=0.0), parse_reset("1060", "epoch", now=1000.0)
+    (30.0, 60.0)
+    """
+    text = value.strip(" \t")
+    if not _SECONDS.fullmatch(text):
+        return None
+    number = float(text)
+    seconds = {"seconds": number, "epoch": number - now, "epoch_ms": number / 1000 - now}[form]
+    return min(max(seconds, 0.0), MAX_SECONDS)
 
 
 def _split(text: str) -> list[str]:

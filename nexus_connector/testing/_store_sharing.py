@@ -2,26 +2,104 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import pytest
 
-from ..state import Key, Plain, Store, StoreError
+from ..state import AsyncStore, Item, Key, Plain, Store, StoreError, twin_of
 from ._store_operations import ADD, TTL_MS, fresh_key
 
+T = TypeVar("T")
+
 THREADS: Final = 8
+Face: TypeAlias = Literal["store", "twin"]
+"""Whom a test asks: the store itself, or its asyncio twin."""
+
+
+class Loop:
+    """An event loop in a thread of its own; a forked child that goes on with it gets another one."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for its result."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._begin()
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def stop(self) -> None:
+        """End the loop; it begins anew if it is asked again."""
+        if self._pid == os.getpid():
+            self._pid = 0
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join()
+
+    def _begin(self) -> None:
+        begun = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._until_stopped(begun)), daemon=True)
+        self._thread.start()
+        begun.wait()
+        self._pid = os.getpid()
+
+    async def _until_stopped(self, begun: threading.Event) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        begun.set()
+        await self._stopped.wait()
+
+
+class Twinned:
+    """A store that has its asyncio twin answer every question.
+
+    Args:
+        store: The store.
+        twin: Its twin.
+    """
+
+    def __init__(self, store: Store, twin: AsyncStore) -> None:
+        self.durable, self.blocking = store.durable, store.blocking
+        self.plain = store
+        self.twin = twin
+        self._loop = Loop()
+
+    def run(self, items: Sequence[Item]) -> list[Plain]:
+        """Run operations; see `Store.run`."""
+        return self._loop.run(self.twin.run(items))
+
+    def get(self, key: Key) -> bytes | None:
+        """Return a value; see `Store.get`."""
+        return self._loop.run(self.twin.get(key))
+
+    def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
+        """Keep a value; see `Store.put`."""
+        return self._loop.run(self.twin.put(key, value, ttl_ms=ttl_ms, if_absent=if_absent))
+
+    def delete(self, key: Key) -> None:
+        """Forget a key; see `Store.delete`."""
+        self._loop.run(self.twin.delete(key))
+
+    def close(self) -> None:
+        """Close the twin, end its loop, and close the store."""
+        self._loop.run(self.twin.close())
+        self._loop.stop()
+        self.plain.close()
 
 
 class SharingContract:
     """How stores are made, and what holds while several use them."""
 
     shared: ClassVar[bool] = True
+    has_twin: ClassVar[bool] = False
+    face: Face = "store"
     password: ClassVar[str] = "password-of-the-contract"  # noqa: S105  # made to be looked for
 
     def make_store(self) -> Store:
@@ -39,10 +117,19 @@ class SharingContract:
         """
         raise NotImplementedError
 
+    @pytest.fixture(autouse=True)
+    def _ask_this_face(self, request: pytest.FixtureRequest) -> None:
+        self.face = getattr(request, "param", "store")
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Have every test run a second time through the twin, where there is one."""
+        if self.has_twin:
+            metafunc.parametrize("_ask_this_face", ["store", "twin"], indirect=True)
+
     @contextmanager
     def stores(self, count: int = 1) -> Generator[list[Store]]:
         """Open stores on one place: as many as asked for, or the same one again if they do not share theirs."""
-        made = [self.make_store() for _ in range(count if self.shared else 1)]
+        made = [self._faced(self.make_store()) for _ in range(count if self.shared else 1)]
         try:
             yield made if self.shared else made * count
         finally:
@@ -54,6 +141,14 @@ class SharingContract:
         """Open one store."""
         with self.stores() as [store]:
             yield store
+
+    def _faced(self, store: Store) -> Store:
+        """Return the store, or what asks its twin instead."""
+        twin = twin_of(store)
+        if self.face == "store":
+            return store
+        assert twin is not None, "has_twin is True, but the store has none"
+        return Twinned(store, twin)
 
     def test_threads_lose_no_update(self) -> None:
         """Nobody comes between the two ends of an operation, in batches neither, in whatever order they name keys."""
@@ -117,7 +212,7 @@ class SharingContract:
 
     def test_it_may_be_closed_twice(self) -> None:
         """Also if it was never used."""
-        unused, used = self.make_store(), self.make_store()
+        unused, used = self._faced(self.make_store()), self._faced(self.make_store())
         used.put(fresh_key(), b"1", ttl_ms=TTL_MS)
         for store in (unused, used):
             store.close()
@@ -125,9 +220,10 @@ class SharingContract:
 
     def test_a_lost_server_is_a_store_error(self) -> None:
         """Making and closing it asks nobody; every other method raises `StoreError`, and no text holds the password."""
-        store = self.make_lost_store()
-        if store is None:
+        lost = self.make_lost_store()
+        if lost is None:
             pytest.skip("this store needs no server")
+        store = self._faced(lost)
         key = fresh_key()
         asks: list[Callable[[], object]] = [
             lambda: store.run([(ADD, key, (1,))]),

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from ..state import Item, MemoryStore, Plain
+from ..state import Item, MemoryStore, Plain, Store, twin_of
 from ._store_operations import (
     ADD,
     FAIL,
@@ -22,16 +22,18 @@ from ._store_operations import (
     fresh_key,
     same,
 )
-from ._store_sharing import SharingContract
+from ._store_sharing import SharingContract, Twinned
 
 
 class StoreContract(SharingContract):
     """Derive from it, say how the store is made, and the tests are yours.
 
     All tests use keys of their own, so that one server may serve them all. Nothing sleeps: `advance` lets time pass.
+    A store that has an asyncio twin says so: then every test runs twice, and the second time the twin is asked.
 
     Attributes:
         shared: Whether two stores made by `make_store` in one test keep their states in the same place.
+        has_twin: Whether these stores have a ``twin`` for event loops.
         password: What the URL of `make_lost_store` holds, and no error may show.
 
     >>> from nexus_connector.state import MemoryStore, Store
@@ -46,8 +48,10 @@ class StoreContract(SharingContract):
     """
 
     def test_it_says_what_it_is(self) -> None:
-        """``durable`` and ``blocking`` are known without asking anybody."""
+        """``durable``, ``blocking`` and whether there is a twin are known without asking anybody."""
         with self.store() as store:
+            twin = twin_of(store)
+            assert self.has_twin or twin is None, "it has a twin: set has_twin, so that this suite asks it, too"
             assert isinstance(store.durable, bool), "durable is True or False"
             assert isinstance(store.blocking, bool), "blocking is True or False"
 
@@ -194,10 +198,14 @@ class StoreContract(SharingContract):
 
     @pytest.mark.parametrize("seed", range(5))
     def test_it_answers_like_the_memory_store(self, seed: int) -> None:
-        """A random sequence of operations, values and pauses gives the replies that the memory store gives."""
+        """A random sequence of operations, values and pauses gives the replies that the memory store gives.
+
+        With a twin, each step asks either face of the stores: both see one state.
+        """
         chance, tag, now = Random(seed), fresh_key()[0], [0.0]  # noqa: S311  # a test's dice
         keys = [(tag,), (tag, ""), (tag, "a"), (tag, "a", "b")]
-        with closing(MemoryStore(lambda: now[0])) as model, self.stores(2) as stores:
+        with closing(MemoryStore(lambda: now[0])) as model, self.stores(2) as made:
+            stores: list[Store] = [*made, *[each.plain for each in made if isinstance(each, Twinned)]]
             for step in range(150):
                 ask = any_step(chance, keys)
                 expected, got = ask(model), ask(chance.choice(stores))

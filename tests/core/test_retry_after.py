@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_connector.retry_after import MAX_SECONDS, parse_retry_after
+from nexus_connector import (
+    Connector,
+    LimitHeaders,
+    Operation,
+    Request,
+    Response,
+    ServiceAdapter,
+    Vendor,
+)
+from nexus_connector.errors import VendorRateLimitError
+from nexus_connector.retry_after import MAX_SECONDS, parse_reset, parse_retry_after
+from nexus_connector.testing import fake
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
@@ -115,3 +127,62 @@ def test_a_date_is_never_shortened(naive: datetime, seconds: int) -> None:
     forms = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
     waits = {parse_retry_after(then.strftime(form), now=then.timestamp() - seconds) for form in forms}
     assert waits == {float(seconds)}
+
+
+# When a limit starts afresh
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "seconds"),
+    [
+        ("30", "seconds", 30.0),
+        (" 1.5\t", "seconds", 1.5),
+        (str(int(NOW) + 60), "epoch", 60.0),
+        (str(int(NOW) * 1000 + 1500), "epoch_ms", 1.5),
+        (str(int(NOW) - 60), "epoch", 0.0),
+        ("9" * 400, "epoch_ms", MAX_SECONDS),
+        ("soon", "seconds", None),
+        ("-1", "seconds", None),
+        ("", "epoch", None),
+        ("1e3", "seconds", None),
+    ],
+)
+def test_a_reset_is_read_as_its_form_says(
+    value: str, form: Literal["seconds", "epoch", "epoch_ms"], seconds: float | None
+) -> None:
+    """Seconds from now or a moment since the epoch; never negative, never above a year, ``None`` if it is neither."""
+    assert parse_reset(value, form, now=NOW) == seconds
+
+
+class LimitedAdapter(ServiceAdapter):
+    """A vendor that tells when its limit starts afresh."""
+
+    vendor = Vendor(
+        name="limited", domain="any", base_url=("https://limited.example",), limit_headers=LimitHeaders(form="epoch")
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-RateLimit-Reset": str(int(NOW) + 40)}, 40.0),
+        ({"X-RateLimit-Reset": str(int(NOW) + 40), "Retry-After": "7"}, 7.0),
+        ({"X-RateLimit-Reset": "soon"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_without_retry_after_the_reset_of_the_limit_counts(
+    headers: dict[str, str], seconds: float | None, *, known: bool
+) -> None:
+    """A 429 waits for what the vendor says, in Retry-After or else in the header that its adapter declares."""
+    service: dict[str, Any] = {"base_url": "https://limited.example"}
+    if known:
+        service["adapter"] = f"{__name__}:LimitedAdapter"
+    operation = Operation(name="look", request=Request(path="/x"), parse=Response.json)
+    config = {"services": {"limited": service}, "plugins": {"only": []}}
+    with Connector.from_config(config) as connector, fake(connector) as vendors:
+        vendors.answer("limited", (429, b"", headers))
+        with pytest.raises(VendorRateLimitError) as caught:
+            connector.perform("limited", operation)
+    assert caught.value.retry_after == (seconds if known or "Retry-After" in headers else None)
