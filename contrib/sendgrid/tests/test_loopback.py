@@ -23,6 +23,7 @@ from nexus_connector.errors import (
     ResponseFormatError,
     VendorError,
 )
+from nexus_connector.retry_after import MAX_SECONDS
 from nexus_connector.testing.emulator import Answer, Arrival, Compute, Reset, VendorEmulator
 from nexus_connector_sendgrid import SendGridServiceAdapter
 
@@ -96,6 +97,15 @@ def test_a_refusal_says_why(
     error = caught.value
     assert isinstance(error, VendorError)
     assert (error.status, error.code, error.outcome, error.retry_safe) == (answer.status, None, Outcome.REFUSED, True)
+
+
+def test_a_429_says_when_the_limit_starts_afresh(email: Callable[..., Any], vendor: VendorEmulator) -> None:
+    """SendGrid sends no Retry-After: the moment of its X-RateLimit-Reset, seconds since the epoch, becomes the wait."""
+    reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(2**40)}
+    vendor.on("POST /v3/mail/send", Answer(429, headers=reset))
+    with pytest.raises(RateLimitExceededError) as caught:
+        email("send_transactional_email", "ada@example.com", "Hello", "<p>Hello</p>")
+    assert caught.value.retry_after == MAX_SECONDS
 
 
 @pytest.mark.parametrize("behaviour", [refusal(500, "internal server error"), Answer(503), Reset()])

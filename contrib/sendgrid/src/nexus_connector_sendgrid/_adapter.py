@@ -13,6 +13,7 @@ from nexus_connector import (
     EmailMessage,
     EmailReceipt,
     EmailStatistics,
+    LimitHeaders,
     Operation,
     Request,
     ServiceAdapter,
@@ -42,6 +43,7 @@ class SendGridServiceAdapter(ServiceAdapter):
         base_url=("https://api.sendgrid.com",),
         credentials={"method": "bearer", "token": {"env": "SENDGRID_API_KEY"}},
         request_id_header="X-Message-Id",
+        limit_headers=LimitHeaders(form="epoch"),
         documentation="https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send",
     )
     options_class: ClassVar[type] = SendGridOptions
