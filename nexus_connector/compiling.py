@@ -75,6 +75,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
     around_run = [stage for _, stage in stages if stage.slot in _RUN_SLOTS]
     target.chain = fold(chain, frozenset(foreign)) if config.base_url else _without_base_url
     target.run_chain = fold(order([*around_run, *admission, Run(target, hooks("classify"))]), frozenset(foreign))
+    target.plugins = frozenset(plugin for plugin, _ in [*stages, *gates])
     target.entries = _explain(runtime, chain, foreign, gates, hooks)
     return target
 

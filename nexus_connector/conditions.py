@@ -22,7 +22,7 @@ class CircuitChanged(Event):
         old: State before.
         new: State now.
         reason: Why, as ``5 consecutive failures``.
-        open_seconds: How long it stays open; 0 unless it opened.
+        open_seconds: How long it stays open, infinite for one held open by hand; 0 unless it opened.
     """
 
     region: str | None

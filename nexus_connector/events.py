@@ -138,10 +138,12 @@ class CacheHit(Event):
     Attributes:
         operation: Name of the operation.
         age_seconds: Age of the stored answer.
+        stale: Whether it was past its time, and stood in for a failure.
     """
 
     operation: str
     age_seconds: float
+    stale: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -36,7 +36,8 @@ class Plugin(Generic[C]):
         config: attrs class of the options; every field has a default.
         api: Version of the plugin interface it was written for.
         needs: Names of plugins it cannot do without.
-        waiting: Says which key it waits for before it has anything to do; ``None``: it is at work.
+        durable: Whether it has nothing to do without ``stores.durable``.
+        waiting: Says which other key it waits for before it has anything to do; ``None``: it is at work.
 
     >>> @attrs.frozen(kw_only=True)
     ... class Options:
@@ -50,6 +51,7 @@ class Plugin(Generic[C]):
     config: type[C]
     api: int = API_VERSION
     needs: tuple[str, ...] = ()
+    durable: bool = False
     waiting: Callable[[C], str | None] | None = None
 
 

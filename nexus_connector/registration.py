@@ -7,6 +7,7 @@ from typing import Any
 
 import pluggy
 
+from .config import Config
 from .config.reading import nearest
 from .config.sources import is_table
 from .config.tables import Tables
@@ -45,9 +46,10 @@ def register_all(
         if common is None and not overridden:
             continue
         options[name] = common
-        if waiting_for(plugin, common) is not None and not overridden:
-            continue  # it has nothing to do: as a sink it would only make every call build records for nobody
         implementation = plugin.factory(common if common is not None else plugin.config())
+        is_idle = waiting_for(plugin, common, tables.config) is not None and not overridden
+        if is_idle and not sees_services(implementation):
+            continue  # as a sink it would only make every call build records for nobody
         _check_overrides(name, implementation, tables)
         register(registry, implementation, name)
     check_needs({name: plugins[name] for name in options})
@@ -60,9 +62,13 @@ def register_all(
     return options
 
 
-def waiting_for(plugin: Plugin[Any], options: Any) -> str | None:
+def waiting_for(plugin: Plugin[Any], options: Any, config: Config) -> str | None:
     """Say which key a plugin waits for before it has anything to do."""
-    return plugin.waiting(options) if plugin.waiting is not None and options is not None else None
+    if options is None:
+        return None
+    if plugin.durable and config.stores.durable is None:
+        return "stores.durable"
+    return plugin.waiting(options) if plugin.waiting is not None else None
 
 
 def sees_services(implementation: object) -> bool:

@@ -247,8 +247,9 @@ class Runtime:
         )
 
     def waiting(self, name: str) -> str | None:
-        """Say which key a plugin waits for before it has anything to do."""
-        return waiting_for(self.plugins[name], self.options.get(name))
+        """Say which key a plugin waits for before it has anything to do; ``None``: it takes part somewhere."""
+        key = waiting_for(self.plugins[name], self.options.get(name), self.config)
+        return None if any(name in target.plugins for target in self._targets.values()) else key
 
     def flush(self, timeout_seconds: float) -> None:
         """Wait until receivers and sinks have heard of everything that has happened so far.

@@ -47,6 +47,7 @@ class Target:
         chain: Slots 200 to 1000 of a request.
         run_chain: The same for ``run()``.
         entries: What ``explain`` shows.
+        plugins: Names of the plugins that have a stage or gate here.
         outbox: Returns where records and events go.
         wire: Returns the way out.
     """
@@ -70,6 +71,7 @@ class Target:
     chain: Next = attrs.field(init=False)
     run_chain: Next = attrs.field(init=False)
     entries: tuple[ChainEntry, ...] = attrs.field(init=False)
+    plugins: frozenset[str] = attrs.field(init=False)
 
     def record_attempt(self, call: Call, request: Request, result: Result, started: float, ended: float) -> None:
         """Leave the record of one send; it is built and redacted off the caller's path."""

@@ -10,11 +10,11 @@ import attrs
 from ..errors import ConfigurationError
 from .model import Config, DomainConfig, PluginsConfig, ServiceConfig, StoresConfig
 from .reading import CORE_KEYS, check_keys, nearest, read
-from .sources import is_table
+from .sources import EnvText, is_table
 
 C = TypeVar("C")
 Table = Mapping[str, object] | bool
-"""The options of a plugin, or ``false``: switched off."""
+"""The options of a plugin; ``false``: switched off; ``true``: switched on, for one with an option ``enabled``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,14 +40,16 @@ class Tables:
         Raises:
             ConfigurationError: If a key or value cannot be used.
         """
-        default = self.defaults.get(plugin, {})
-        override = self.overrides.get(service or "", {}).get(plugin)
+        default = _table(self.defaults.get(plugin, {}), kind, f"plugins.{plugin}")
+        override = _table(self.overrides.get(service or "", {}).get(plugin), kind, f"services.{service}.{plugin}")
         if override is False or (default is False and override is None):
             return None
         below: Mapping[str, object] = default if is_table(default) else {}
         read(below, kind, f"plugins.{plugin}")
         if is_table(override):
-            return read({**below, **override}, kind, f"services.{service}.{plugin}")
+            # Options for one service say that it is wanted there; those for all only say how.
+            on: Mapping[str, object] = {"enabled": True} if _can_be_enabled(kind) else {}
+            return read({**below, **on, **override}, kind, f"services.{service}.{plugin}")
         return read(below, kind, f"plugins.{plugin}")
 
     def services_without(self, plugin: str) -> frozenset[str]:
@@ -65,7 +67,7 @@ def plugins_table(raw: Mapping[str, object]) -> tuple[PluginsConfig, dict[str, o
         raise ConfigurationError("plugins: expected a table.", hint="Write [plugins], and [plugins.NAME] for options.")
     own = {field.name for field in attrs.fields(PluginsConfig)}
     settings = read({key: value for key, value in table.items() if key in own}, PluginsConfig, "plugins")
-    return settings, {key: value for key, value in table.items() if key not in own}
+    return settings, {key: _switch(value) for key, value in table.items() if key not in own}
 
 
 def take_apart(raw: Mapping[str, object], plugins: Collection[str]) -> Tables:
@@ -104,7 +106,7 @@ def _services(raw: object, plugins: Collection[str]) -> tuple[dict[str, ServiceC
         path = f"services.{name}"
         if not is_table(table):
             raise ConfigurationError(f"{path}: expected a table.", hint=f"Write [{path}] and its keys below it.")
-        foreign = {key: value for key, value in table.items() if key not in CORE_KEYS}
+        foreign = {key: _switch(value) for key, value in table.items() if key not in CORE_KEYS}
         for key, value in foreign.items():
             _check_plugin(key, plugins, f"{path}.{key}", CORE_KEYS)
             _check_table(value, f"{path}.{key}")
@@ -129,10 +131,36 @@ def _check_plugin(name: str, plugins: Collection[str], path: str, keys: Collecti
 
 
 def _check_table(table: object, path: str) -> None:
-    if table is True or not isinstance(table, Mapping | bool):
+    if not isinstance(table, Mapping | bool):
         raise ConfigurationError(
             f"{path}: expected a table of options, or false.", hint=f"Write [{path}], or {path} = false."
         )
+
+
+def _table(table: Table | None, kind: type[object], path: str) -> Table | None:
+    """Read ``true`` as the table that switches a plugin on.
+
+    Raises:
+        ConfigurationError: If it has no such option: then it says nothing.
+    """
+    if table is not True:
+        return table
+    if _can_be_enabled(kind):
+        return {"enabled": True}
+    raise ConfigurationError(
+        f"{path}: expected a table of options, or false.", hint=f"Write [{path}], or {path} = false."
+    )
+
+
+def _switch(value: object) -> object:
+    """Read the text of an environment variable that switches a plugin on or off."""
+    if isinstance(value, EnvText) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    return value
+
+
+def _can_be_enabled(kind: type[object]) -> bool:
+    return "enabled" in attrs.fields_dict(cast("type[attrs.AttrsInstance]", kind))
 
 
 def _domains(raw: object, services: Mapping[str, ServiceConfig]) -> dict[str, DomainConfig]:

@@ -12,7 +12,7 @@ import attrs
 
 from ..call import Attempt
 from ..gates import Again, Gate, Refusal, Wait
-from ..state import AtomicOp, Item, Key, Plain, Store
+from ..state import AtomicOp, Item, Key, Plain, Store, StoreError
 from ..verdict import Outcome, Verdict
 
 T = TypeVar("T")
@@ -99,10 +99,14 @@ class Watched(Gate):
         """Look on."""
         with self._watching.during("judge"):
             judged = self._gate.judge(attempt, reply)
-        if not isinstance(judged, Wait):
-            self._is_refusal("judge", judged)
-        elif not (math.isfinite(judged.seconds) and 0 <= judged.seconds <= attempt.max_wait_seconds):
-            self._watching.say(f"judge wants {judged.seconds} s, at most {attempt.max_wait_seconds} s fit")
+        self._is_answer("judge", attempt, judged)
+        return judged
+
+    def without_store(self, attempt: Attempt, error: StoreError) -> Refusal | Wait | Again | None:
+        """Look on."""
+        with self._watching.during("without_store"):
+            judged = self._gate.without_store(attempt, error)
+        self._is_answer("without_store", attempt, judged)
         return judged
 
     def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
@@ -116,6 +120,19 @@ class Watched(Gate):
         """Look on."""
         with self._watching.during("settled"):
             self._gate.settled(attempt, replies)
+
+    def lost(self, attempt: Attempt, items: Sequence[Item], error: StoreError) -> None:
+        """Look on."""
+        with self._watching.during("lost"):
+            self._gate.lost(attempt, items, error)
+
+    def _is_answer(self, method: str, attempt: Attempt, answer: Refusal | Wait | Again | None) -> None:
+        if not isinstance(answer, Wait | Again):
+            self._is_refusal(method, answer)
+        elif not (math.isfinite(answer.seconds) and 0 <= answer.seconds <= attempt.max_wait_seconds):
+            self._watching.say(f"{method} wants {answer.seconds} s, at most {attempt.max_wait_seconds} s fit")
+        elif isinstance(answer, Again) and answer.seconds == 0:
+            self._watching.say(f"{method} wants to be asked again at once: it would be asked for ever")
 
     def _is_refusal(self, method: str, answer: object) -> None:
         if answer is not None and not isinstance(answer, Refusal):

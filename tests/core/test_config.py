@@ -7,11 +7,12 @@ from pathlib import Path
 import attrs
 import pytest
 
-from nexus_connector import AuthMethod, Connector, Plugin, Secret, hookimpl, option
+from nexus_connector import AuthMethod, Connector, Gate, Plugin, Secret, ServiceSetup, Store, hookimpl, option
 from nexus_connector.config import SecretRef
 from nexus_connector.config.reading import nearest
 from nexus_connector.config.sources import load, merge, read_environment
 from nexus_connector.errors import ConfigurationError, PluginError
+from nexus_connector.state import MemoryStore
 
 CRM = {"base_url": "https://crm.example/api"}
 
@@ -332,6 +333,102 @@ def test_true_is_no_table_of_options() -> None:
     """A plugin is switched off with false; true says nothing and is refused."""
     with pytest.raises(ConfigurationError, match=r"services\.crm\.loud.*false"):
         Connector.from_config({"services": {"crm": {**CRM, "loud": True}}}, plugins=[LOUD])
+
+
+@attrs.frozen(kw_only=True)
+class QuietOptions:
+    """Options of a plugin that does nothing until it is enabled."""
+
+    enabled: bool = False
+    volume: int = 1
+
+
+class Quiet:
+    """Brings a gate to the services where it is enabled."""
+
+    @hookimpl
+    def gates(self, config: ServiceSetup) -> list[Gate]:
+        options = config.of(QuietOptions)
+        return [QuietGate()] if options is not None and options.enabled else []
+
+
+class QuietGate(Gate):
+    """Admits everything."""
+
+    name = "quiet"
+
+
+QUIET = Plugin(
+    name="quiet",
+    factory=lambda _: Quiet(),
+    config=QuietOptions,
+    waiting=lambda options: None if options.enabled else "quiet = true",
+)
+
+
+def test_true_switches_on_what_can_be_enabled() -> None:
+    """For a plugin with an option ``enabled`` true is short for it, and options of one service switch it on there."""
+    services = {"a": {**CRM, "quiet": True}, "b": CRM, "c": {**CRM, "quiet": False}}
+    with Connector.from_config({"services": services, "plugins": {"quiet": {"volume": 7}}}, plugins=[QUIET]) as one:
+        read = [one.runtime.tables.read("quiet", QuietOptions, name) for name in "abc"]
+        assert read == [QuietOptions(enabled=True, volume=7), QuietOptions(volume=7), None]
+    tables = {"a": {**CRM, "quiet": {"volume": 2}}, "b": {**CRM, "quiet": {"enabled": False}}, "c": CRM}
+    with Connector.from_config({"services": tables}, plugins=[QUIET]) as named:
+        read = [named.runtime.tables.read("quiet", QuietOptions, name) for name in "abc"]
+        assert read == [QuietOptions(enabled=True, volume=2), QuietOptions(), QuietOptions()]
+    with Connector.from_config({"services": services, "plugins": {"quiet": True}}, plugins=[QUIET]) as everywhere:
+        read = [everywhere.runtime.tables.read("quiet", QuietOptions, name) for name in "abc"]
+        assert read == [QuietOptions(enabled=True), QuietOptions(enabled=True), None]
+
+
+def test_a_variable_switches_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``NEXUS__SERVICES__A__QUIET=true`` and ``NEXUS__PLUGINS__QUIET=false`` say the same as in a file."""
+    monkeypatch.setenv("NEXUS__PLUGINS__QUIET", "False")
+    monkeypatch.setenv("NEXUS__SERVICES__A__QUIET", "true")
+    with Connector.from_config({"services": {"a": CRM, "b": CRM}}, plugins=[QUIET]) as connector:
+        assert connector.runtime.tables.read("quiet", QuietOptions, "a") == QuietOptions(enabled=True)
+        assert connector.runtime.tables.read("quiet", QuietOptions, "b") is None
+    monkeypatch.setenv("NEXUS__SERVICES__A__QUIET", "yes")
+    with pytest.raises(ConfigurationError, match=r"services\.a\.quiet"):
+        Connector.from_config({"services": {"a": CRM, "b": CRM}}, plugins=[QUIET])
+
+
+def test_a_plugin_that_takes_part_somewhere_waits_for_nothing() -> None:
+    """What it waits for is said as long as no service has a gate or stage of it."""
+    with Connector.from_config({"services": {"a": CRM}}, plugins=[QUIET]) as idle:
+        assert idle.runtime.waiting("quiet") == "quiet = true"
+    with Connector.from_config({"services": {"a": CRM, "b": {**CRM, "quiet": True}}}, plugins=[QUIET]) as busy:
+        assert busy.runtime.waiting("quiet") is None
+
+
+def test_a_plugin_with_build_hooks_is_asked_though_it_waits() -> None:
+    """Its options are not all that it may go by: an adapter can bring what it acts on."""
+
+    class Finds(Quiet):
+        @hookimpl
+        def gates(self, config: ServiceSetup) -> list[Gate]:
+            return [QuietGate()]
+
+    finds = attrs.evolve(QUIET, factory=lambda _: Finds(), waiting=lambda _: "quiet = true")
+    with Connector.from_config({"services": {"a": CRM}}, plugins=[finds]) as connector:
+        assert "quiet" in [entry.name for entry in connector.explain("a")]
+        assert connector.runtime.waiting("quiet") is None
+
+
+def test_a_plugin_may_wait_for_a_durable_store() -> None:
+    """One that keeps what must survive says so, until ``stores.durable`` names a place."""
+
+    class Opens:
+        @hookimpl
+        def store(self, url: str) -> Store | None:
+            return MemoryStore(lambda: 0.0)
+
+    keeps = attrs.evolve(QUIET, durable=True, waiting=None)
+    with Connector.from_config({"services": {"a": CRM}}, plugins=[keeps]) as connector:
+        assert connector.runtime.waiting("quiet") == "stores.durable"
+    config = {"services": {"a": CRM}, "stores": {"durable": "kept://"}}
+    with Connector.from_config(config, plugins=[keeps, Opens()]) as connector:
+        assert connector.runtime.waiting("quiet") is None
 
 
 def test_a_plugin_may_not_take_the_name_of_a_core_key() -> None:

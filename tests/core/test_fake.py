@@ -143,7 +143,7 @@ def vendors(connector: Connector) -> Iterator[Fake]:
         (lambda request: {"path": request.path}, 200, b'{"path":"/x"}'),
         (lambda request: (201, request.method), 201, b'"GET"'),
     ],
-    ids=str,
+    ids=lambda value: "function" if callable(value) else str(value),
 )
 def test_what_can_be_answered(connector: Connector, vendors: Fake, answer: object, status: int, body: bytes) -> None:
     """A status, a value, both, bytes, a whole response, or a function of the request."""

@@ -15,6 +15,7 @@ import pytest
 
 from nexus_connector import (
     AddressCheck,
+    Again,
     AtomicOp,
     Attempt,
     Bulk,
@@ -404,6 +405,19 @@ class WaitsTooLong(Breaker):
         return Wait(attempt.max_wait_seconds + 1)
 
 
+class ComesAgainTooLate(Breaker):
+    def judge(self, attempt: Attempt, reply: Any) -> Again:
+        return Again(attempt.max_wait_seconds + 1)
+
+
+class ComesAgainAtOnce(Breaker):
+    def judge(self, attempt: Attempt, reply: Any) -> Again | None:
+        if attempt.state.setdefault(self.name, []):
+            return None
+        attempt.state[self.name].append("asked")
+        return Again(0)
+
+
 class ReturnsTheError(Breaker):
     def check(self, attempt: Attempt) -> Any:
         return CircuitOpenError("open.")
@@ -435,6 +449,8 @@ def admits(gate: type[Gate]) -> tuple[type[Gate], str, tuple[object, ...]]:
         (RefusesWithoutATime, "test_a_refusal_says_when_to_come_back", (), "does not say when to come back"),
         (RefusesAsTheVendor, "test_a_refusal_says_when_to_come_back", (), "refused 0 of"),
         (*admits(WaitsTooLong), "at most 5.0 s fit"),
+        (*admits(ComesAgainTooLate), "at most 5.0 s fit"),
+        (*admits(ComesAgainAtOnce), "asked again at once"),
         (*admits(ReturnsTheError), "check returned|was answered with"),
         (OwnStore, "test_it_has_a_name_and_an_order", (), "another store"),
     ],

@@ -13,6 +13,7 @@ from reference_pages.diagram import rows_of
 
 from nexus_connector import Connector, Gate, Outcome, hookimpl
 from nexus_connector.judge import lost, refuse
+from nexus_connector.state import MemoryStore, Store
 from nexus_connector.verdict import (
     DEFAULT_CLASSIFICATION,
     Reading,
@@ -43,6 +44,11 @@ class EverySlot:
         """Do nothing."""
 
     @hookimpl
+    def store(self, url: str) -> Store:
+        """Return a store that is as good as a durable one here."""
+        return MemoryStore(lambda: 0.0)
+
+    @hookimpl
     def gates(self, config: object) -> list[Gate]:
         """Return a gate."""
         gate = Gate()
@@ -52,7 +58,9 @@ class EverySlot:
 
 def test_the_table_of_slots_is_the_chain(docs: Docs) -> None:
     """order.md lists slot and name of every stage of the core and the shipped plugins, in the order of the chain."""
-    config = {"services": {"crm": {"base_url": ["https://eu.crm.example", "https://us.crm.example"]}}}
+    urls = ["https://eu.crm.example", "https://us.crm.example"]
+    services = {"crm": {"base_url": urls, "cache": True}}
+    config = {"services": services, "stores": {"durable": "kept://"}}
     with Connector.from_config(config, plugins=[EverySlot()]) as connector:
         chain = [(entry.slot, entry.name) for entry in connector.explain("crm") if entry.kind in {"core", "stage"}]
     text = docs.page("explanation/order.md")
@@ -68,7 +76,7 @@ def test_the_diagram_is_the_table(docs: Docs) -> None:
         (slot, name.strip("`")) for slot, name, *_ in docs.rows(text)
     ]
     assert [int(row[0]) for row in drawn] == sorted(int(row[0]) for row in drawn)
-    assert [row[1].strip("()") for row in drawn if row[1].startswith("(")] == ["idempotency", "cache", "intent"]
+    assert [row[1].strip("()") for row in drawn if row[1].startswith("(")] == ["intent"]
     rows = rows_of(block)[1:]
     frames = {row[0].partition(":")[0]: after[0] for row, after in pairwise(rows) if len(row) == 1}
     assert frames == {"CALL": "50", "ATTEMPT": "500"}

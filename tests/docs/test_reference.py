@@ -99,8 +99,8 @@ def is_event(thing: object) -> bool:
 def test_an_event_says_who_tells_it(docs: Docs) -> None:
     """The parts that tell an event stand below it: the core, a plugin that emits it, or nobody yet."""
     text = docs.filled("reference/events.md")
-    told = {name: docs.sections(text, 3)[name].strip().splitlines()[-1] for name in ("CallFailed", "CacheHit")}
-    assert told == {"CallFailed": "Told by the core.", "CacheHit": "Told by no shipped plugin yet."}
+    told = {name: docs.sections(text, 3)[name].strip().splitlines()[-1] for name in ("CallFailed", "HealthChanged")}
+    assert told == {"CallFailed": "Told by the core.", "HealthChanged": "Told by no shipped plugin yet."}
     assert re.fullmatch(r"Told by `[\w-]+-retry`\.", docs.sections(text, 3)["RetryScheduled"].strip().splitlines()[-1])
 
 

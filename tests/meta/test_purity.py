@@ -32,7 +32,10 @@ CORE = [
     "contracts/email",
     "contracts/payments",
 ]
-DECISIONS = ("_machine", "_health", "_backoff", "_budget", "_payload", "_answers", "_adapter")
+DECISIONS = (
+    *("_machine", "_health", "_backoff", "_budget", "_payload", "_answers", "_adapter"),
+    *("_quota", "_rules", "_state", "_budgets", "_index", "_fields", "_kept"),
+)
 """Modules of plugins and vendors that decide and translate."""
 IMPURE = {"asyncio", "random", "redis", "secrets", "select", "selectors", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "utcnow", "today"}

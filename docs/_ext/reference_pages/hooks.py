@@ -25,7 +25,10 @@ def hook(path: str) -> str:
     function = getattr(hookspecs, name)
     parts = re.split(rf"^({'|'.join(LINES)}): ", inspect.getdoc(function) or "", flags=re.MULTILINE)
     lines = [f"- **{head}**: {plain(text)}" for head, text in zip(parts[1::2], parts[2::2], strict=True)]
-    signature = re.sub(r"'([^']*)'", r"\1", str(inspect.signature(function)))
-    if "call" not in inspect.signature(function).parameters:
+    signature = inspect.signature(function)
+    taken = ", ".join(f"{each.name}: {each.annotation}" for each in signature.parameters.values())
+    if "call" not in signature.parameters:
         lines.append(f"- **Shipped**: {told_by(implementers().get(name, ()), 'implemented')}")
-    return "\n".join([summary(function), "", "```python", f"def {name}{signature}", "```", "", *lines])
+    return "\n".join(
+        [summary(function), "", "```python", f"def {name}({taken}) -> {signature.return_annotation}", "```", "", *lines]
+    )

@@ -73,10 +73,10 @@ def adapter_classes() -> Iterator[tuple[str, type[Any]]]:
 
 
 def fields_of(kind: type[Any]) -> list[Option]:
-    """Return the options of a class but those that are tables of their own, with their types."""
+    """Return the options of a class but those that are tables with a section of their own, with their types."""
     attrs.resolve_types(kind)
     fields: Sequence[Option] = attrs.fields(kind)
-    return [field for field in fields if not any(attrs.has(each) for each in members(field.type) if each != SecretRef)]
+    return [field for field in fields if not attrs.has(type(field.default))]
 
 
 def _section(level: int, title: str, kind: type[Any], note: str = "") -> str:
@@ -131,7 +131,8 @@ def type_words(annotation: Any) -> str:
         if origin is tuple:
             words.append(f"list of {type_words(get_args(each)[0])}")
         else:
-            words.append("table" if isinstance(origin, type) and issubclass(origin, Mapping) else _WORDS[each])
+            is_table = (isinstance(origin, type) and issubclass(origin, Mapping)) or attrs.has(each)
+            words.append(_WORDS.get(each) or ("table" if is_table else each.__name__))
     return " or ".join(words)
 
 

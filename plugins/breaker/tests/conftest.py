@@ -125,9 +125,17 @@ class Desk:
         if not items:
             return
         if self.store.blocking:
-            self.late.append(lambda: held.gate.settled(held.attempt, self.store.run(items)))
+            self.late.append(lambda: self._post(held, items))
         else:
             held.gate.settled(held.attempt, self.store.run(items))
+
+    def _post(self, held: Held, items: Sequence[Item]) -> None:
+        try:
+            replies = self.store.run(items)
+        except StoreError as error:
+            held.gate.lost(held.attempt, items, error)
+        else:
+            held.gate.settled(held.attempt, replies)
 
     def post(self) -> None:
         """Let a blocking store hear of what has ended so far."""

@@ -10,17 +10,14 @@ import pytest
 
 from nexus_connector.state import AtomicOp
 from nexus_connector_breaker._machine import (
-    ADMIT,
     KEPT_MS,
-    LOOK,
-    REPORT,
     Reply,
     Result,
     Rules,
-    circuit_key,
     predicted,
     reply_of,
 )
+from nexus_connector_breaker._operations import ADMIT, LOOK, REPORT, circuit_key
 
 RULES = Rules(
     failure_threshold=3,

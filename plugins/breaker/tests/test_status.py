@@ -7,14 +7,12 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 
 from nexus_connector import Connector, ServiceAdapter, Vendor, hookimpl
-from nexus_connector.config import StoresConfig
 from nexus_connector.errors import CircuitOpenError, ConfigurationError
 from nexus_connector.verdict import Verdict
 from nexus_connector_breaker import Circuit, circuits
@@ -254,18 +252,142 @@ def test_without_any_breaker_it_says_so(nexus: Callable[..., Any], tmp_path: Pat
 
 
 @command_line
-def test_a_shared_store_is_shown_as_one(world: Opens) -> None:
-    """No remark about this process then, and no password of its URL."""
-    from nexus_connector_breaker._command import _show
+def test_a_store_that_does_not_answer_is_said(nexus: Callable[..., Any], tmp_path: Path) -> None:
+    """Exit code 2 and what to do, no traceback."""
+    shared(tmp_path, gone=True)
+    code, out, err = nexus("--app", "shared:connector", "circuits")
+    assert (code, out) == (2, "")
+    assert "stores.shared does not answer: out of reach." in err
 
-    crm = world({})
-    stores = StoresConfig(shared="redis://user:hunter22@localhost:6379/0")
-    crm.connector.runtime.config = attrs.evolve(crm.connector.runtime.config, stores=stores)
-    told: list[Any] = []
-    output = SimpleNamespace(as_json=False, report=lambda data, *views: told.append(data), note=told.append)
-    _show(SimpleNamespace(output=output, connector=lambda: crm.connector), None, True)
-    assert [(each["store"], each["per_process"], output.as_json) for each in told] == [
-        ("redis://****@localhost:6379/0", False, True)
+
+def shared(folder: Path, *, gone: bool = False) -> None:
+    """Write an application whose circuits are in a store of its own, which another process could share."""
+    text = SHARED.replace("GONE = False", f"GONE = {gone}")
+    folder.joinpath("shared.py").write_text(text, encoding="utf-8")
+    sys.modules.pop("shared", None)
+
+
+SHARED = """
+from nexus_connector import Connector, hookimpl
+from nexus_connector.state import MemoryStore, StoreError
+
+GONE = False
+
+
+class Elsewhere:
+    durable, blocking = False, False
+
+    def __init__(self):
+        self.states = MemoryStore(lambda: 1000.0)
+
+    def run(self, items):
+        if GONE:
+            raise StoreError("out of reach")
+        return self.states.run(items)
+
+    def close(self):
+        pass
+
+
+class Stores:
+    @hookimpl
+    def store(self, url):
+        return Elsewhere() if url.startswith("elsewhere:") else None
+
+
+services = {
+    "crm": {
+        "base_url": ["https://eu-central-1.a-very-long-name.crm.example", "https://us.crm.example"],
+        "endpoints": {"GET /o": {"group": "orders"}},
+    },
+    "erp": {"base_url": "https://erp.example", "breaker": {"mode": "force_closed"}},
+    "old": {"base_url": "https://old.example", "breaker": False},
+}
+connector = Connector.from_config(
+    {
+        "stores": {"shared": "elsewhere://me:hunter22@localhost/0"},
+        "services": services,
+        "plugins": {"only": ["breaker", "cli"]},
+    },
+    plugins=[Stores()],
+)
+"""
+
+
+@command_line
+def test_a_shared_store_is_shown_as_one(nexus: Callable[..., Any], tmp_path: Path) -> None:
+    """No remark about this process then, and no password of its URL."""
+    shared(tmp_path)
+    code, out, err = nexus("--app", "shared:connector", "circuits", "--json")
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (told["store"], told["per_process"]) == ("elsewhere://****@localhost/0", False)
+
+
+@command_line
+def test_opened_and_closed_by_hand(nexus: Callable[..., Any], tmp_path: Path) -> None:
+    """``--open`` holds a circuit open, ``--open SECONDS`` for so long; the command shows what became of it."""
+    shared(tmp_path)
+    for arguments, expected in (
+        (["--open"], [("open", None)] * 6),
+        (["--open", "90", "--region", "us.crm.example"], [("open", 90.0)] * 2),
+        (["--open", "--group", "orders"], [("open", None)] * 3),
+        (["--close"], [("closed", None)] * 6),
+        (["--reset"], [("closed", None)] * 6),
+    ):
+        code, out, _ = nexus("--app", "shared:connector", "circuits", "crm", *arguments, "--json")
+        assert code == 0
+        shown = [(each["state"], each["probe_in_seconds"]) for each in json.loads(out)["circuits"]]
+        assert shown == expected, arguments
+
+
+@command_line
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--open"], "Give SERVICE"),
+        (["crm", "--open", "--close"], "one of --open, --close and --reset"),
+        (["--open", "crm"], "'crm' is none. Write SERVICE before it."),
+        (["crm", "--open", "0"], "above 0 to 86400"),
+        (["crm", "--open", "nan"], "above 0 to 86400"),
+        (["crm", "--close", "--region", "nix"], "There are: 'eu-central-1.a-very-long-name.crm.example', "),
+        (["crm", "--close", "--group", "nix"], "There are: '', 'orders'."),
+        (["erp", "--open"], 'goes by mode = "force_closed", not by hand'),
+        (["old", "--open"], "its breaker is switched off"),
+        (["crn", "--open"], "Did you mean 'crm'?"),
+    ],
+)
+def test_wrong_orders_are_said(nexus: Callable[..., Any], tmp_path: Path, arguments: list[str], message: str) -> None:
+    """Exit code 2, what is wrong, and nothing is changed."""
+    shared(tmp_path)
+    code, out, err = nexus("--app", "shared:connector", "circuits", *arguments)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+
+
+@command_line
+def test_no_order_to_a_memory_of_ones_own(nexus: Callable[..., Any]) -> None:
+    """With ``memory://`` a command reaches no application: it says so and does nothing."""
+    code, out, err = nexus("--app", "APP", "circuits", "crm", "--open")
+    assert (code, out) == (2, "")
+    assert "no command reaches an application's circuits" in err
+    assert "set_circuit(connector, ...)" in err
+
+
+@command_line
+def test_a_narrow_terminal_gets_a_list(
+    nexus: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the table does not fit, each circuit has two lines, and no name is broken."""
+    shared(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = nexus("--app", "shared:connector", "circuits", "crm", "--open", "90", "--group", "orders")
+    assert code == 0
+    assert out.splitlines()[:4] == [
+        "crm  eu-central-1.a-very-long-name.crm.example  group orders",
+        "  open, since 0.0 s, probe in 90 s, by hand",
+        "crm  us.crm.example  group orders",
+        "  open, since 0.0 s, probe in 90 s, by hand",
     ]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 
 import pytest
 
@@ -194,12 +195,15 @@ from nexus_connector.state import MemoryStore, StoreError
 class Far(MemoryStore):
     blocking = True
     durable = {durable}
+    asked = 0
+    def describe(self): return "Far 1.2.3"
     def get(self, key):
+        Far.asked += 1
         if {gone}: raise StoreError("no answer within 0.1 s")
         return super().get(key)
 class Opens:
     @hookimpl
-    def store(self, url): return Far(lambda: 0.0) if url.startswith("far:") else None
+    def store(self, url, role): return Far(lambda: 0.0) if url.startswith("far:") else None
     @hookimpl
     def gates(self, config):
         gate = Gate()
@@ -226,10 +230,57 @@ def test_a_store_is_asked(nexus, app, monkeypatch, name):
     source = app(FAR.format(name=name, gone=False, durable=name == "durable"))
     told = stores_of(nexus("doctor", "--json", "--app", f"{source}:make"), name)[-1]
     assert told["level"] == "ok"
-    assert "answered after" in told["text"]
-    assert ("survives" if name == "durable" else "may be lost") in told["text"]
+    assert told["text"].startswith("Far 1.2.3 at far://****@host answers in ")
+    assert ("survives the process" if name == "durable" else "may be lost with it") in told["text"]
     offline = nexus("doctor", "--offline", "--json", "--app", f"{source}:make")
-    assert "answered" not in str(stores_of(offline, name))
+    assert "answers" not in str(stores_of(offline, name))
+
+
+def test_connecting_is_no_part_of_the_latency(nexus, app, monkeypatch):
+    """A store is asked twice, for the first answer takes as long as connecting and making tables does."""
+    monkeypatch.setattr("nexus_connector_cli._checks.unreachable", lambda places: [None] * len(list(places)))
+    source = app(FAR.format(name="shared", gone=False, durable=False))
+    assert nexus("doctor", "--json", "--app", f"{source}:make").code == 0
+    assert sys.modules[source].Far.asked == 2
+
+
+def test_a_durable_store_that_forgets_is_a_warning(nexus, app, monkeypatch):
+    """What must survive lies where it may be lost."""
+    monkeypatch.setattr("nexus_connector_cli._checks.unreachable", lambda places: [None] * len(list(places)))
+    source = app(FAR.format(name="durable", gone=False, durable=False))
+    told = stores_of(nexus("doctor", "--json", "--app", f"{source}:make"), "durable")[-1]
+    assert told["level"] == "warn"
+    assert "may be lost" in told["text"]
+    assert "Name a database" in told["remedy"]
+
+
+def test_a_store_that_cannot_say_what_it_is(nexus, app, monkeypatch):
+    """``describe`` is optional: without it the store is called by its URL."""
+    monkeypatch.setattr("nexus_connector_cli._checks.unreachable", lambda places: [None] * len(list(places)))
+    text = FAR.format(name="shared", gone=False, durable=False)
+    source = app("\n".join(line for line in text.splitlines() if "describe" not in line))
+    told = stores_of(nexus("doctor", "--json", "--app", f"{source}:make"), "shared")[-1]
+    assert told["text"].startswith("far://****@host answers in ")
+
+
+def test_a_store_that_cannot_be_opened_is_told_once(nexus, config, monkeypatch):
+    """A URL that is a secret which is not there is one failure, not another one of each service; the rest is told."""
+    monkeypatch.delenv("STORE_URL", raising=False)
+    config("""
+        [stores]
+        shared = { env = "STORE_URL" }
+        [services.crm]
+        base_url = "https://crm.example"
+    """)
+    ran = nexus("doctor", "--json")
+    assert ran.code == 1
+    [failed] = [each for each in ran.json["findings"] if each["level"] == "fail"]
+    assert (failed["subject"], failed["text"]) == (
+        "stores",
+        "stores.shared: the environment variable STORE_URL is not set or empty.",
+    )
+    assert "Set STORE_URL" in failed["remedy"]
+    assert any(each["subject"].startswith("plugin ") for each in ran.json["findings"])
 
 
 @pytest.mark.parametrize("name", ["shared", "durable"])
@@ -314,7 +365,5 @@ def test_application_goes_on_as_it_was(nexus, app):
         "before = connector.runtime.resolve_secret\n"
     )
     assert nexus("doctor", "--offline", "--app", f"{module}:connector").code == 1
-    import sys
-
     runtime = sys.modules[module].connector.runtime
     assert runtime.resolve_secret is sys.modules[module].before

@@ -72,6 +72,7 @@ class World:
         """Return a call that begins now."""
         outbox = SimpleNamespace(event=self.events.append)
         target = SimpleNamespace(
+            adapter=None,
             name="crm",
             redactor=Redactor(sensitive_keys=frozenset(), secrets=()),
             replays_errors=False,

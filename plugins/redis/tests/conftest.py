@@ -22,7 +22,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from nexus_connector.state import Store
+from nexus_connector.state import Store, twin_of
+from nexus_connector.testing.store_contract import Twinned
 from nexus_connector_redis import RedisOptions, plugin
 
 MakeStore: TypeAlias = Callable[..., Store]
@@ -161,13 +162,23 @@ def prefix() -> str:
 
 
 @pytest.fixture
-def make_store(prefix: str) -> Generator[MakeStore]:
+def face() -> str:
+    """Whom a test asks: the store, or its twin if the test is parametrized with it."""
+    return "store"
+
+
+@pytest.fixture
+def make_store(prefix: str, face: str) -> Generator[MakeStore]:
     """Open stores of this test; they wait long, for the machine may be busy."""
     with contextlib.ExitStack() as stack:
 
         def make(url: str, **options: object) -> Store:
             settings = {"timeout_seconds": 30.0, "key_prefix": prefix, **options}
-            store = plugin.factory(RedisOptions(**settings)).store(url)  # type: ignore[attr-defined, arg-type]
+            store = plugin.factory(RedisOptions(**settings)).store(url, "shared")  # type: ignore[attr-defined, arg-type]
+            if face == "twin":
+                twin = twin_of(store)
+                assert twin is not None
+                store = Twinned(store, twin)
             stack.callback(store.close)
             return cast("Store", store)
 

@@ -39,9 +39,9 @@ def test_urls(url: str, kind: str | None, hosts: object, shown: str | None) -> N
     """Every form of URL says who is asked; what messages call it holds neither user nor password."""
     if kind is None:
         with pytest.raises(ConfigurationError):
-            parse(url, timeout_seconds=1)
+            parse(url, "shared")
         return
-    address = parse(url, timeout_seconds=1)
+    address = parse(url, "shared")
     assert address is not None
     assert (address.kind, list(address.hosts), address.shown) == (kind, hosts, shown)
 
@@ -49,7 +49,7 @@ def test_urls(url: str, kind: str | None, hosts: object, shown: str | None) -> N
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///x", "redis", "redis:", "postgresql+psycopg://x", "redisx://a"])
 def test_other_schemes_are_left_to_others(url: str) -> None:
     """A URL that is not Redis's is not opened."""
-    assert hook()(url=url) is None
+    assert hook()(url=url, role="shared") is None
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_other_schemes_are_left_to_others(url: str) -> None:
 )
 def test_wrong_urls_say_what_is_right(url: str) -> None:
     """A URL with a mistake fails at start, with the form it should have and without its password."""
-    with pytest.raises(ConfigurationError, match=r"cannot be read\. Write ") as caught:
-        hook()(url=url)
+    with pytest.raises(ConfigurationError, match=r"^stores\.shared: the \S+:// URL cannot be read\. Write ") as caught:
+        hook()(url=url, role="shared")
 
     assert "geheim" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_address_does_not_show_its_password() -> None:
     """Neither printed nor in a debugger's list of variables."""
-    address = parse("redis+sentinel://:geheim@a/main?sentinel_password=stumm", timeout_seconds=1)
+    address = parse("redis+sentinel://:geheim@a/main?sentinel_password=stumm", "shared")
 
     assert address is not None
     assert "geheim" not in repr(address)
@@ -101,7 +101,7 @@ def test_an_address_does_not_show_its_password() -> None:
 def test_opening_connects_to_nobody() -> None:
     """A store of an address where nobody is can be made and closed; it says what it is."""
     for url in ("redis://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/x", "redis+cluster://127.0.0.1:1"):
-        store = hook()(url=url)
+        store = hook()(url=url, role="shared")
         assert store.blocking is True
         assert store.durable is False
         store.close()
@@ -115,3 +115,14 @@ def test_options_are_read() -> None:
     for wrong in ({"timeout_seconds": 0}, {"timeout_seconds": 61}, {"max_connections": 0}, {"key_prefix": "{a}"}):
         with pytest.raises(ConfigurationError):
             read(wrong, RedisOptions, "plugins.redis")
+
+
+@pytest.mark.parametrize("url", ["redis://:geheim@crm", "unix:///run/redis.sock", "redis+cluster://:geheim@crm"])
+def test_redis_is_no_durable_store(url: str) -> None:
+    """What must survive would be lost with Redis: refused at start, with what to name instead."""
+    with pytest.raises(ConfigurationError, match=r"^stores\.durable: Redis may lose what it keeps\.") as caught:
+        hook()(url=url, role="durable")
+
+    assert "sqlite:///" in str(caught.value.hint)
+    assert "geheim" not in str(caught.value)
+    assert hook()(url="sqlite:///nexus.db", role="durable") is None

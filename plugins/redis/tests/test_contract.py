@@ -11,7 +11,9 @@ from nexus_connector.testing import StoreContract
 
 
 class TestRedisStore(StoreContract):
-    """What every store promises."""
+    """What every store promises, and its twin."""
+
+    has_twin = True
 
     @pytest.fixture(autouse=True)
     def _place(self, make_store: Callable[..., Store], shared_url: str, prefix: str) -> None:

@@ -22,6 +22,8 @@ def _add(state: Plain, now_ms: int, args: Sequence[Plain]) -> tuple[Plain, int, 
 TWIN = AtomicOp(name="failures.add", version=1, py=_add, lua="local n = (state or 0) + 1 return n, 600000, n")
 SLOW = AtomicOp(name="failures.slow", version=1, py=_add)
 
+both_faces = pytest.mark.parametrize("face", ["store", "twin"])
+
 ASKS: Sequence[Callable[[Store], object]] = [
     lambda store: store.run([(TWIN, ("crm",), ())]),
     lambda store: store.run([(SLOW, ("crm",), ())]),
@@ -32,6 +34,12 @@ ASKS: Sequence[Callable[[Store], object]] = [
 each_ask = pytest.mark.parametrize("ask", ASKS, ids=["twin", "slow", "get", "put", "delete"])
 
 
+def connections_of(store: Any) -> Any:
+    """Return the connections of a store to its one server."""
+    return store._line._servers[None]
+
+
+@both_faces
 @each_ask
 def test_a_killed_server_is_a_store_error(make_store: MakeStore, server: Any, ask: Callable[[Store], object]) -> None:
     """A server that dies: `StoreError`, each time; started again, empty, it works again, without a new store."""
@@ -48,6 +56,7 @@ def test_a_killed_server_is_a_store_error(make_store: MakeStore, server: Any, as
     assert store.run([(TWIN, ("other",), ()), (SLOW, ("other", "b"), ())]) == [1, 1]
 
 
+@both_faces
 @each_ask
 def test_a_stopped_server_is_a_store_error(make_store: MakeStore, server: Any, ask: Callable[[Store], object]) -> None:
     """A server that hangs costs one timeout, on an old connection and on a new one; then it goes on."""
@@ -64,6 +73,7 @@ def test_a_stopped_server_is_a_store_error(make_store: MakeStore, server: Any, a
     assert again.run([(TWIN, ("crm",), ()), (SLOW, ("crm", "b"), ())]) == [1, 1]
 
 
+@both_faces
 @pytest.mark.parametrize("op", [TWIN, SLOW])
 def test_what_may_have_been_done_is_not_done_again(
     make_store: MakeStore, server: Any, tap: Callable[..., Any], op: AtomicOp
@@ -83,6 +93,7 @@ def test_what_may_have_been_done_is_not_done_again(
     assert direct.run([(op, ("crm",), ())]) == [2 + done]
 
 
+@both_faces
 def test_a_connection_that_was_closed_meanwhile_is_made_anew(make_store: MakeStore, server: Any) -> None:
     """Redis closes idle connections: the next call notices before it sends anything, and goes on with a new one."""
     store = make_store(server.url)
@@ -98,21 +109,22 @@ def test_after_an_interrupt_no_answer_is_taken_for_another(make_store: MakeStore
     store = make_store(server.url, max_connections=1)
     store.put(("a",), b"a", ttl_ms=60_000)
     store.put(("b",), b"b", ttl_ms=60_000)
-    connections = store._servers._connections  # type: ignore[attr-defined]
-    (wire,) = [place for place in connections._places.queue if place is not None]
+    connections = connections_of(store)
+    (wire,) = [place for place in connections._places._queue.queue if place is not None]
 
     def interrupted() -> object:
         raise KeyboardInterrupt
 
-    wire.read_response = interrupted
+    wire.driver.read_response = interrupted
     with pytest.raises(KeyboardInterrupt):
         store.get(("a",))
-    del wire.read_response
+    del wire.driver.read_response
 
-    assert [place for place in connections._places.queue if place is not None] == []
+    assert [place for place in connections._places._queue.queue if place is not None] == []
     assert store.get(("b",)) == b"b"
 
 
+@both_faces
 def test_threads_wait_for_a_connection(make_store: MakeStore, server: Any) -> None:
     """More threads than connections: each has its turn, and there are never more connections than allowed."""
     store = make_store(server.url, max_connections=2)
@@ -140,8 +152,9 @@ def test_threads_wait_for_a_connection(make_store: MakeStore, server: Any) -> No
 def test_a_thread_without_a_connection_does_not_wait_for_ever(make_store: MakeStore, server: Any) -> None:
     """All connections in use for longer than the timeout: `StoreError` that says so."""
     store = make_store(server.url, max_connections=1, timeout_seconds=0.1)
-    connections = store._servers._connections  # type: ignore[attr-defined]
-    place = connections._places.get()
+    store.get(("crm",))
+    connections = connections_of(store)
+    place = connections._places._queue.get()
 
     with pytest.raises(StoreError, match="all 1 connections are in use"):
         store.get(("crm",))
@@ -153,7 +166,8 @@ def test_a_thread_without_a_connection_does_not_wait_for_ever(make_store: MakeSt
 def test_closing_gives_back_what_is_in_use_when_it_is_done(make_store: MakeStore, server: Any) -> None:
     """Idle connections end at once, a busy one after its call; a closed store that is asked again keeps nothing."""
     store = make_store(server.url)
-    connections = store._servers._connections  # type: ignore[attr-defined]
+    store.get(("crm",))
+    connections = connections_of(store)
 
     def close_in_between(state: Plain, now_ms: int, args: Sequence[Plain]) -> tuple[Plain, int, Plain]:
         store.close()
@@ -161,10 +175,10 @@ def test_closing_gives_back_what_is_in_use_when_it_is_done(make_store: MakeStore
 
     store.run([(AtomicOp(name="failures.close", version=1, py=close_in_between), ("crm",), ())])
 
-    assert [place for place in connections._places.queue if place is not None] == []
+    assert [place for place in connections._places._queue.queue if place is not None] == []
     assert store.run([(TWIN, ("crm",), ())]) == [2]
-    assert [place for place in connections._places.queue if place is not None] == []
-    assert len(connections._places.queue) == 16
+    assert [place for place in connections._places._queue.queue if place is not None] == []
+    assert len(connections._places._queue.queue) == 16
 
 
 def test_a_child_leaves_the_connections_of_its_parent_alone(make_store: MakeStore, server: Any) -> None:
@@ -188,6 +202,7 @@ def test_a_child_leaves_the_connections_of_its_parent_alone(make_store: MakeStor
 SECRET = "open:s%same/"
 
 
+@both_faces
 @pytest.mark.parametrize(
     "user",
     ["", "intruder:wrong-password-of-mine@", ":wrong-password-of-mine@"],
@@ -206,6 +221,7 @@ def test_no_error_shows_a_password(make_store: MakeStore, make_server: Callable[
     assert "wrong-password-of-mine" not in told
 
 
+@both_faces
 def test_a_password_that_the_server_repeats_is_hidden(make_store: MakeStore, make_server: Callable[..., Any]) -> None:
     """A server without AUTH repeats what it was sent; the error does not."""
     server = make_server("--rename-command", "AUTH", "", tcp=True)
@@ -217,6 +233,7 @@ def test_a_password_that_the_server_repeats_is_hidden(make_store: MakeStore, mak
     assert "wrong-password-of-mine" not in "".join(traceback.format_exception(caught.value))
 
 
+@both_faces
 def test_it_logs_in(make_store: MakeStore, make_server: Callable[..., Any]) -> None:
     """User, password and database of the URL are used, percent-decoded."""
     server = make_server("--requirepass", SECRET, tcp=True)
@@ -230,6 +247,7 @@ def test_it_logs_in(make_store: MakeStore, make_server: Callable[..., Any]) -> N
     assert third.run([(TWIN, ("crm",), ())]) == [2]
 
 
+@both_faces
 def test_what_redis_refuses_is_a_store_error(make_store: MakeStore, make_server: Callable[..., Any]) -> None:
     """Out of memory, a replica, an operation with a bug: `StoreError` with the reason."""
     store = make_store(make_server("--maxmemory", "1", "--maxmemory-policy", "noeviction").url)
@@ -242,6 +260,7 @@ def test_what_redis_refuses_is_a_store_error(make_store: MakeStore, make_server:
         ASKS[2](replica)
 
 
+@both_faces
 def test_what_is_not_redis_is_a_store_error(make_store: MakeStore) -> None:
     """Something else that listens there, and answers what no Redis does, is a `StoreError`, too."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -260,6 +279,39 @@ def test_what_is_not_redis_is_a_store_error(make_store: MakeStore) -> None:
         thread.join()
 
 
+def test_it_says_what_it_is(make_store: MakeStore, server: Any) -> None:
+    """Product and version, asked of the server; who may not know gets the product; nobody there is a `StoreError`."""
+    store: Any = make_store(server.url)
+    with server.admin as admin:
+        assert store.describe() == f"Redis {admin.info('server')['redis_version']}"
+        admin.execute_command("ACL", "SETUSER", "plain", "on", ">word", "~*", "+get")
+    plain: Any = make_store(f"unix://plain:word@{server.path}")
+    assert plain.describe() == "Redis"
+
+    server.kill()
+    with pytest.raises(StoreError, match="Redis at"):
+        store.describe()
+
+
+def test_a_valkey_is_called_by_its_name(make_store: MakeStore) -> None:
+    """It calls itself a Redis, too, of the version that it began from."""
+    info = b"# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            near, _ = listener.accept()
+            with near:
+                near.recv(1000)
+                near.sendall(b"$%d\r\n%b\r\n" % (len(info), info))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        store: Any = make_store(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        assert store.describe() == "Valkey 8.1.0"
+        thread.join()
+
+
+@both_faces
 def test_what_the_resolver_refuses_is_a_store_error(make_store: MakeStore) -> None:
     """A host name that cannot be one fails as a server that is not there does."""
     with pytest.raises(StoreError, match="Redis at"):

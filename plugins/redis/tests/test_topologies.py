@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from redis.exceptions import MovedError
 
 from nexus_connector.state import AtomicOp, Item, Key, Plain, Store, StoreError
-from nexus_connector_redis._store import _name
+from nexus_connector_redis import _questions
 
 MakeStore = Callable[..., Store]
 MakeServer = Callable[..., Any]
@@ -28,6 +28,8 @@ def _add(state: Plain, now_ms: int, args: Sequence[Plain]) -> tuple[Plain, int, 
     return total, 600_000, total
 
 
+both_faces = pytest.mark.parametrize("face", ["store", "twin"])
+
 TWIN = AtomicOp(name="topologies.add", version=1, py=_add, lua="local n = (state or 0) + 1 return n, 600000, n")
 SLOW = AtomicOp(name="topologies.slow", version=1, py=_add)
 
@@ -37,7 +39,7 @@ parts = st.text(st.characters(), max_size=8) | st.text("{}:1a", max_size=8)
 @given(first=parts, rests=st.lists(st.lists(parts, max_size=3), min_size=2, max_size=4))
 def test_keys_that_share_their_first_part_share_a_slot(first: str, rests: list[list[str]]) -> None:
     """The first part alone places a key, also if it is empty or has braces; states and values lie together."""
-    names = [_name(prefix, (first, *rest)) for rest in rests for prefix in (b"nexus:s", b"nexus:v")]
+    names = [_questions.name(prefix, (first, *rest)) for rest in rests for prefix in (b"nexus:s", b"nexus:v")]
 
     assert len({key_slot(name) for name in names}) == 1
     assert len(set(names)) == 2 * len(set(map(tuple, rests)))
@@ -46,12 +48,12 @@ def test_keys_that_share_their_first_part_share_a_slot(first: str, rests: list[l
 @given(keys=st.lists(st.lists(parts, min_size=1, max_size=3), min_size=2, max_size=6))
 def test_no_two_keys_have_one_name(keys: list[list[str]]) -> None:
     """Different keys have different names, whatever they hold."""
-    assert len({_name(b"nexus:s", tuple(key)) for key in keys}) == len(set(map(tuple, keys)))
+    assert len({_questions.name(b"nexus:s", tuple(key)) for key in keys}) == len(set(map(tuple, keys)))
 
 
 def test_first_parts_are_spread() -> None:
     """Services do not all come to one node."""
-    assert len({key_slot(_name(b"nexus:s", (f"service-{number}", "x"))) for number in range(100)}) > 90
+    assert len({key_slot(_questions.name(b"nexus:s", (f"service-{number}", "x"))) for number in range(100)}) > 90
 
 
 @pytest.fixture
@@ -86,10 +88,11 @@ def _key_on(half: int, prefix: str) -> Key:
     return next(
         (f"crm{number}", "x")
         for number in range(1000)
-        if key_slot(_name(prefix.encode() + b"s", (f"crm{number}", "x"))) * 2 // SLOTS == half
+        if key_slot(_questions.name(prefix.encode() + b"s", (f"crm{number}", "x"))) * 2 // SLOTS == half
     )
 
 
+@both_faces
 def test_a_cluster_is_one_store(cluster: Any, make_store: MakeStore) -> None:
     """Batches over nodes, with twins and without; values; any node of the URL is enough to begin with."""
     store = make_store(_url(cluster[0]))
@@ -115,12 +118,13 @@ def _migrate(source: Any, target: Any, slot: int) -> tuple[str, str]:
     return ids
 
 
+@both_faces
 @pytest.mark.parametrize("op", [TWIN, SLOW])
 def test_keys_that_move_are_followed(cluster: Any, make_store: MakeStore, prefix: str, op: AtomicOp) -> None:
     """While a slot moves (ASK) and after it has (MOVED), each operation runs once, on the node that has the key."""
     source, target = cluster
     store, key = make_store(_url(*cluster)), _key_on(0, prefix)
-    name = _name(prefix.encode() + b"s", key)
+    name = _questions.name(prefix.encode() + b"s", key)
     slot = key_slot(name)
     assert store.run([(op, key, ())]) == [1]
     ids = _migrate(source, target, slot)
@@ -134,10 +138,9 @@ def test_keys_that_move_are_followed(cluster: Any, make_store: MakeStore, prefix
         _raw(node, "CLUSTER", "SETSLOT", str(slot), "NODE", ids[1])
 
     assert store.run([(op, key, ())]) == [5], "the source says MOVED"
-    connections = store._servers._nodes  # type: ignore[attr-defined]
-    connections[("127.0.0.1", source.port)].close()
-    connections[("127.0.0.1", source.port)].exchange = None
-    assert store.run([(op, key, ())]) == [6], "the new place was not remembered"
+    source.admin.config_resetstat()
+    assert store.run([(op, key, ())]) == [6]
+    assert "cmdstat_evalsha" not in source.admin.info("commandstats"), "the new place was not remembered"
 
 
 def test_a_cluster_without_a_node_is_a_store_error(
@@ -166,11 +169,11 @@ def test_a_cluster_without_a_node_is_a_store_error(
 def test_a_key_that_is_sent_around_is_a_store_error(cluster: Any, make_store: MakeStore) -> None:
     """Nodes that do not agree where a slot is end in a `StoreError`, not in a circle."""
     store = make_store(_url(*cluster))
-    servers = store._servers  # type: ignore[attr-defined]
+    servers = store._questions._servers  # type: ignore[attr-defined]
     store.get(("crm",))
     asked = []
 
-    def exchange(host: object, requests: Sequence[object], *, asking: bool) -> list[object]:
+    async def exchange(line: object, host: object, requests: Sequence[object], *, asking: bool) -> list[object]:
         asked.append(host)
         return [MovedError("7 127.0.0.1:7")]
 
@@ -180,6 +183,7 @@ def test_a_key_that_is_sent_around_is_a_store_error(cluster: Any, make_store: Ma
     assert len(asked) == 5
 
 
+@both_faces
 def test_no_cluster_where_the_url_says_one(make_server: MakeServer, make_store: MakeStore) -> None:
     """A lone server under a cluster's URL, and nobody at all: `StoreError` that says why."""
     with pytest.raises(StoreError, match="cluster support disabled"):
@@ -203,6 +207,7 @@ def sentinels(make_server: MakeServer, until: Until) -> Any:
     return server, replica, watchers
 
 
+@both_faces
 def test_sentinels_know_the_server(sentinels: Any, make_store: MakeStore, until: Until) -> None:
     """The server is asked for by name; a sentinel that is gone is passed over; after a failover the store goes on."""
     server, replica, watchers = sentinels
@@ -220,6 +225,7 @@ def test_sentinels_know_the_server(sentinels: Any, make_store: MakeStore, until:
     assert store.run([(TWIN, ("crm",), ()), (SLOW, ("crm", "b"), ())]) == [2, 2]
 
 
+@both_faces
 def test_sentinels_that_do_not_know_it(sentinels: Any, make_store: MakeStore) -> None:
     """A name that no sentinel knows, and sentinels that do not answer: `StoreError` that says which."""
     _, _, watchers = sentinels
@@ -229,6 +235,7 @@ def test_sentinels_that_do_not_know_it(sentinels: Any, make_store: MakeStore) ->
         make_store("redis+sentinel://127.0.0.1:1/main").get(("crm",))
 
 
+@both_faces
 def test_rediss_checks_the_certificate(
     make_server: MakeServer, make_store: MakeStore, tap: Callable[..., Any], tmp_path: Path
 ) -> None:

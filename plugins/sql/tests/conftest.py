@@ -8,10 +8,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from nexus_connector.state import AtomicOp, Plain
 
@@ -88,3 +91,77 @@ def _count(state: Plain, now_ms: int, args: Sequence[Plain]) -> tuple[Plain, int
 def count() -> AtomicOp:
     """An operation that counts."""
     return AtomicOp(name="test.count", version=1, py=_count)
+
+
+class Wiretap:
+    """Stands before a server and counts.
+
+    Attributes:
+        url: URL of the database behind it.
+        trips: How often the client has spoken after the server had, or first.
+    """
+
+    def __init__(self, url: str, listener: socket.socket) -> None:
+        self.trips = 0
+        self._target = make_url(url)
+        self._listener = listener
+        self._answered = True
+        self._ends: list[socket.socket] = []
+        port: int = listener.getsockname()[1]
+        self.url = self._target.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def count(self, work: Callable[[], object]) -> int:
+        """Return how many round trips something takes, of a store that has one connection."""
+        before = self.trips
+        work()
+        return self.trips - before
+
+    def close(self) -> None:
+        """End every connection."""
+        for end in (self._listener, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(60)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection((self._target.host or "127.0.0.1", self._target.port or 5432))
+                self._ends += [near, far]
+                for work in (self._up, self._down):
+                    self._threads.append(threading.Thread(target=work, args=(near, far)))
+                    self._threads[-1].start()
+
+    def _up(self, near: socket.socket, far: socket.socket) -> None:
+        with suppress(OSError), far:
+            while data := near.recv(1 << 20):
+                if self._answered:
+                    self._answered = False
+                    self.trips += 1
+                far.sendall(data)
+
+    def _down(self, near: socket.socket, far: socket.socket) -> None:
+        with suppress(OSError), near:
+            while data := far.recv(1 << 20):
+                self._answered = True
+                near.sendall(data)
+
+
+@pytest.fixture
+def wiretap() -> Callable[[str], AbstractContextManager[Wiretap]]:
+    """Listens in on the way to a database."""
+
+    @contextmanager
+    def listen(url: str) -> Generator[Wiretap]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            wire = Wiretap(url, listener)
+            try:
+                yield wire
+            finally:
+                wire.close()
+
+    return listen

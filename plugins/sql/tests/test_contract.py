@@ -18,7 +18,7 @@ from nexus_connector_sql._store import SqlStore
 
 def opened(url: str) -> Store:
     """A store as the core gets it."""
-    store = SqlStores(SqlOptions(timeout_seconds=10)).store(url)
+    store = SqlStores(SqlOptions(timeout_seconds=10)).store(url, "durable")
     assert store is not None
     return store
 

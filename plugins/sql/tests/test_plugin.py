@@ -16,7 +16,7 @@ from nexus_connector_sql._store import SqlStore
 def test_it_is_a_plugin() -> None:
     """The entry point names it, and its options have their defaults."""
     assert checked(plugin, "sql") is plugin
-    assert plugin.config() == SqlOptions(timeout_seconds=2.0, max_connections=8)
+    assert plugin.config() == SqlOptions(timeout_seconds=None, max_connections=8)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_it_is_a_plugin() -> None:
 )
 def test_hook_store_opens_its_urls(url: str, driver: str) -> None:
     """SQLAlchemy's forms; nothing connects yet."""
-    store = SqlStores(SqlOptions()).store(url)
+    store = SqlStores(SqlOptions()).store(url, "durable")
     assert isinstance(store, SqlStore)
     assert store._database.url.drivername == driver
     assert store._timeout_seconds == 2.0
@@ -40,7 +40,7 @@ def test_hook_store_opens_its_urls(url: str, driver: str) -> None:
 @pytest.mark.parametrize("url", ["redis://localhost", "mysql://u@h/d", "memory://", "postgresql+asyncpg://h/d"])
 def test_other_urls_are_left_to_others(url: str) -> None:
     """``None``: not mine."""
-    assert SqlStores(SqlOptions()).store(url) is None
+    assert SqlStores(SqlOptions()).store(url, "durable") is None
 
 
 @pytest.mark.parametrize(
@@ -49,21 +49,45 @@ def test_other_urls_are_left_to_others(url: str) -> None:
 )
 def test_a_database_that_keeps_nothing_is_refused(url: str) -> None:
     """A durable store that ends with the process would be a trap."""
-    with pytest.raises(ConfigurationError, match="is a file"):
-        SqlStores(SqlOptions()).store(url)
+    with pytest.raises(ConfigurationError, match=r"^stores\.durable: a sqlite:// store is a file"):
+        SqlStores(SqlOptions()).store(url, "durable")
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:the-password@h:notaport/d", "sqlite", "postgresql:the-password"])
 def test_an_invalid_url_is_refused_without_its_password(url: str) -> None:
     """The error shows how to write it, not what was written."""
-    with pytest.raises(ConfigurationError, match="no valid URL") as caught:
-        SqlStores(SqlOptions()).store(url)
+    with pytest.raises(
+        ConfigurationError, match=r"^stores\.durable: the \S+ URL cannot be read\. Write sqlite:///"
+    ) as caught:
+        SqlStores(SqlOptions()).store(url, "durable")
     assert "the-password" not in f"{caught.value!r}{caught.value}{caught.value.__context__}"
+
+
+@pytest.mark.parametrize(
+    ("url", "role", "options", "seconds"),
+    [
+        ("postgresql://h/d", "shared", SqlOptions(), 0.1),
+        ("postgresql://h/d", "durable", SqlOptions(), 2.0),
+        ("sqlite:///x.db", "shared", SqlOptions(), 2.0),
+        ("sqlite:///x.db", "durable", SqlOptions(), 2.0),
+        ("postgresql://h/d", "shared", SqlOptions(timeout_seconds=0.5), 0.5),
+        ("postgresql://h/d", "durable", SqlOptions(timeout_seconds=0.5), 0.5),
+        ("postgresql://h/d?timeout_seconds=0.3", "shared", SqlOptions(timeout_seconds=0.5), 0.3),
+        ("sqlite:///x.db?timeout_seconds=0.3", "durable", SqlOptions(), 0.3),
+    ],
+)
+def test_what_stands_before_every_call_has_little_time(
+    url: str, role: str, options: SqlOptions, seconds: float
+) -> None:
+    """A shared store on a server has 0.1 s, any other 2 s; the options count before that, the URL before both."""
+    store = SqlStores(options).store(url, role)
+    assert isinstance(store, SqlStore)
+    assert store._timeout_seconds == seconds
 
 
 def test_a_url_may_bring_its_own_timeout() -> None:
     """A shared store has less time than a durable one; the driver does not see it."""
-    store = SqlStores(SqlOptions()).store("postgresql://h/d?timeout_seconds=0.1&sslmode=require")
+    store = SqlStores(SqlOptions()).store("postgresql://h/d?timeout_seconds=0.1&sslmode=require", "durable")
     assert isinstance(store, SqlStore)
     assert store._timeout_seconds == 0.1
     assert dict(store._database.url.query) == {"sslmode": "require"}
@@ -73,7 +97,7 @@ def test_a_url_may_bring_its_own_timeout() -> None:
 def test_a_wrong_timeout_is_refused(seconds: str) -> None:
     """In a URL as in the options."""
     with pytest.raises(ConfigurationError, match="timeout_seconds"):
-        SqlStores(SqlOptions()).store(f"postgresql://h/d?timeout_seconds={seconds}")
+        SqlStores(SqlOptions()).store(f"postgresql://h/d?timeout_seconds={seconds}", "durable")
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +105,7 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.delitem(sys.modules, "nexus_connector_sql._postgresql", raising=False)
     with pytest.raises(ConfigurationError) as caught:
-        SqlStores(SqlOptions()).store("postgresql://h/d")
+        SqlStores(SqlOptions()).store("postgresql://h/d", "durable")
     assert 'pip install "nexus-connector-sql[postgresql]"' in str(caught.value.hint)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from random import Random
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import Connection, make_url
 
 from nexus_connector.state import AtomicOp, Plain, StoreError
 from nexus_connector_sql import SqlOptions
@@ -25,7 +27,7 @@ from nexus_connector_sql._store import SqlStore
 def opened(url: str, timeout_seconds: float = 10, max_connections: int = 8) -> SqlStore:
     """A store as the core gets it."""
     options = SqlOptions(timeout_seconds=timeout_seconds, max_connections=max_connections)
-    store = SqlStores(options).store(url)
+    store = SqlStores(options).store(url, "durable")
     assert isinstance(store, SqlStore)
     return store
 
@@ -64,8 +66,22 @@ def test_a_server_that_never_greets_is_an_error() -> None:
         store.close()
 
 
+def _keep(state: Plain, now_ms: int, args: Sequence[Plain]) -> tuple[Plain, int, Plain]:
+    return 1, 60_000, state
+
+
+ASKS: Sequence[Callable[[SqlStore], object]] = [
+    lambda store: store.get(("hangs",)),
+    lambda store: store.run([(AtomicOp(name="test.keep", version=1, py=_keep), ("hangs",), ())]),
+]
+each_ask = pytest.mark.parametrize("ask", ASKS, ids=["get", "run"])
+
+
+@each_ask
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="nothing can be stopped here")
-def test_a_server_that_hangs_is_an_error(postgresql_url: str) -> None:
+def test_a_server_that_hangs_is_an_error(
+    postgresql_url: str, ask: Callable[[SqlStore], object], caplog: pytest.LogCaptureFixture
+) -> None:
     """Its half of a connection is stopped: a StoreError when the time is over; the next call has a new connection."""
     store = opened(postgresql_url + "?timeout_seconds=0.2", max_connections=1)
     store.put(("hangs",), b"1", ttl_ms=60_000)
@@ -78,7 +94,8 @@ def test_a_server_that_hangs_is_an_error(postgresql_url: str) -> None:
         pytest.skip("the server runs on another machine")
     try:
         with pytest.raises(StoreError, match="did not answer in time"):
-            store.get(("hangs",))
+            ask(store)
+        assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
         assert store.get(("hangs",)) == b"1"
         assert backend(store) != stopped
     finally:
@@ -86,14 +103,15 @@ def test_a_server_that_hangs_is_an_error(postgresql_url: str) -> None:
         store.close()
 
 
-def test_a_lost_connection_is_an_error_once(postgresql_url: str) -> None:
+@each_ask
+def test_a_lost_connection_is_an_error_once(postgresql_url: str, ask: Callable[[SqlStore], object]) -> None:
     """The server ended it, as it does when it starts anew: one StoreError, then a new connection."""
     store, other = opened(postgresql_url, max_connections=1), opened(postgresql_url)
     store.put(("lost",), b"1", ttl_ms=60_000)
     with other._opened().engine.connect() as connection:
         connection.exec_driver_sql(f"SELECT pg_terminate_backend({backend(store)}, 5000)")
     with pytest.raises(StoreError):
-        store.get(("lost",))
+        ask(store)
     assert store.get(("lost",)) == b"1"
     store.close()
     other.close()
@@ -252,18 +270,69 @@ def test_what_has_expired_does_not_pile_up(postgresql_url: str) -> None:
     other.close()
 
 
-def test_it_asks_no_more_than_it_must(postgresql_url: str, count: AtomicOp) -> None:
-    """``get`` and ``put`` are one statement, a batch three; the schema is looked at once."""
-    store, asked = opened(postgresql_url), list[str]()
+def test_it_asks_no_more_than_it_must(
+    postgresql_url: str, count: AtomicOp, wiretap: Callable[[str], AbstractContextManager[Any]]
+) -> None:
+    """``get`` and ``put`` are one round trip, a batch is two: lock and read, then write and commit."""
     key = (uuid4().hex,)
-    store.get(key)
-    event.listen(store._opened().engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
-    store.get(key)
-    store.put(key, b"1", ttl_ms=60_000)
-    assert len(asked) == 2
-    asked.clear()
-    store.run([(count, (*key, str(number)), ()) for number in range(20)])
-    assert len(asked) == 3
+    gone = AtomicOp(name="test.gone", version=1, py=lambda *_: (None, 0, None))
+    with wiretap(postgresql_url) as wire:
+        store = opened(wire.url)
+        store.get(key)
+        assert wire.count(lambda: store.get(key)) == 1
+        assert wire.count(lambda: store.put(key, b"1", ttl_ms=60_000)) == 1
+        assert wire.count(lambda: store.run([(count, (*key, str(number)), ()) for number in range(20)])) == 2
+        assert wire.count(lambda: store.run([(count, (*key, "0"), ()), (gone, (*key, "1"), ())])) == 2
+        assert wire.count(lambda: store.run([(gone, (*key, "2"), ())])) == 2
+        store.close()
+
+
+def test_a_batch_that_cannot_be_written_is_not_kept(postgresql_url: str, count: AtomicOp) -> None:
+    """What the database refuses at the end is a `StoreError`, nothing of the batch is there, and the store goes on."""
+    store, key = opened(postgresql_url, max_connections=1), (uuid4().hex,)
+    far = AtomicOp(name="test.far", version=1, py=lambda *_: (1, 2**63, None))  # later than a bigint can say
+    store.run([(count, key, ())])
+    with pytest.raises(StoreError, match="out of range"):
+        store.run([(count, key, ()), (far, (*key, "far"), ())])
+    assert store.run([(count, key, ())]) == [2]
+    store.close()
+
+
+def test_it_says_what_it_is(postgresql_url: str) -> None:
+    """Product and version, asked of the server itself."""
+    store = opened(postgresql_url)
+    with store._opened().engine.connect() as connection:
+        version = str(connection.exec_driver_sql("SHOW server_version").scalar_one()).split()[0]
+    assert store.describe() == f"PostgreSQL {version}"
+    store.close()
+
+
+def test_migrations_say_so_once(postgresql_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One line at INFO when the tables are made, by whoever makes them, and none afterwards; no password is in it."""
+    name = f"nexus_{uuid4().hex}"
+    url = make_url(postgresql_url)
+    stores = [opened(url.set(database=name).render_as_string(hide_password=False)) for _ in range(3)]
+    admin = opened(postgresql_url)
+    with admin._opened().engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        try:
+            with caplog.at_level(logging.INFO, "nexus_connector.plugins.sql"):
+                for store in stores:
+                    store.get(("k",))
+                    store.close()
+        finally:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.close()
+    [line] = [record.getMessage() for record in caplog.records if record.name == "nexus_connector.plugins.sql"]
+    assert line.endswith(f"/{name}: schema migrated from version 0 to 1.")
+
+
+def test_a_database_that_does_not_exist_is_an_error(postgresql_url: str) -> None:
+    """It is named."""
+    url = make_url(postgresql_url).set(database="nexus_nowhere")
+    store = opened(url.render_as_string(hide_password=False))
+    with pytest.raises(StoreError, match='database "nexus_nowhere" does not exist'):
+        store.get(("k",))
     store.close()
 
 

@@ -26,7 +26,7 @@ from nexus_connector_sql._plugin import SqlStores
 
 url, key, rounds = sys.argv[1:]
 op = AtomicOp(name="test.count", version=1, py=lambda state, now, args: ((state or 0) + 1, 600_000, (state or 0) + 1))
-store = SqlStores(SqlOptions(timeout_seconds=30)).store(url)
+store = SqlStores(SqlOptions(timeout_seconds=30)).store(url, "durable")
 for _ in range(int(rounds)):
     print(*store.run([(op, (key, "a"), ()), (op, (key, "b"), ())]), flush=True)
 store.close()
@@ -62,7 +62,7 @@ def start(url: str) -> Callable[[str, int], subprocess.Popen[str]]:
 
 def look(url: str, key: str) -> list[Plain]:
     """What both counters say."""
-    store: Store | None = SqlStores(SqlOptions(timeout_seconds=30)).store(url)
+    store: Store | None = SqlStores(SqlOptions(timeout_seconds=30)).store(url, "durable")
     assert store is not None
     found = store.run([(LOOK, (key, "a"), ()), (LOOK, (key, "b"), ())])
     store.close()
@@ -87,7 +87,7 @@ def test_processes_lose_no_update(start: Callable[[str, int], subprocess.Popen[s
 def test_a_killed_process_leaves_whole_batches(start: Callable[[str, int], subprocess.Popen[str]], url: str) -> None:
     """Kill -9 in the middle of writing: both counters of a batch agree, what was told stays, others go on."""
     key = uuid4().hex
-    for lines in (1, 2, 5, 20):
+    for lines in (1, 3, 20):
         with start(key, 10**9) as process:
             assert process.stdout is not None
             heard = [process.stdout.readline() for _ in range(lines)]
@@ -105,7 +105,7 @@ def test_a_forked_child_may_go_on_with_the_store(url: str) -> None:
     """It opens connections of its own; those of its parent are left alone and still answer."""
     key = (uuid4().hex,)
     op = AtomicOp(name="test.count", version=1, py=lambda state, now, args: (_next(state), 600_000, _next(state)))
-    store = SqlStores(SqlOptions(timeout_seconds=30)).store(url)
+    store = SqlStores(SqlOptions(timeout_seconds=30)).store(url, "durable")
     assert isinstance(store, SqlStore)
     assert store.run([(op, key, ())]) == [1]
     held = store._opened()

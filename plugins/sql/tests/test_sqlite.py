@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -29,9 +30,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "nexus.db"
 
 
-def opened(file: Path, timeout_seconds: float = 10) -> SqlStore:
+def opened(file: Path, timeout_seconds: float = 10, role: str = "durable") -> SqlStore:
     """A store as the core gets it."""
-    store = SqlStores(SqlOptions(timeout_seconds=timeout_seconds)).store(f"sqlite:///{file}")
+    store = SqlStores(SqlOptions(timeout_seconds=timeout_seconds)).store(f"sqlite:///{file}", role)
     assert isinstance(store, SqlStore)
     return store
 
@@ -45,6 +46,25 @@ def test_it_is_durable(file: Path) -> None:
     with store._opened().engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    store.close()
+
+
+def test_what_is_only_shared_need_not_wait_for_the_disk(file: Path) -> None:
+    """Limits and circuits may lose their last commits with the machine: NORMAL (1), beside a durable store's FULL."""
+    durable, shared = opened(file), opened(file, role="shared")
+    for store, level in ((durable, 2), (shared, 1)):
+        store.put(("k",), b"1", ttl_ms=1000)
+        with store._opened().engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
+        assert store.durable
+        store.close()
+
+
+def test_it_says_what_it_is(file: Path) -> None:
+    """Product and version, asked of the database itself."""
+    store = opened(file)
+    assert store.describe() == f"SQLite {sqlite3.sqlite_version}"
     store.close()
 
 
@@ -73,7 +93,7 @@ def test_making_it_makes_no_file(file: Path) -> None:
 def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that changes its directory goes on in the same file."""
     monkeypatch.chdir(tmp_path)
-    store = SqlStores(SqlOptions()).store("sqlite:///state.db")
+    store = SqlStores(SqlOptions()).store("sqlite:///state.db", "durable")
     assert store is not None
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -104,6 +124,42 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
     assert "nowhere" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert caught.value.__context__ is None
+    store.close()
+
+
+def test_a_folder_that_may_not_be_written_is_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says why and where, before SQLite would say only that it cannot."""
+
+    def refuse(path: str, *_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    store = opened(file)
+    with monkeypatch.context() as patch:
+        patch.setattr("nexus_connector_sql._sqlite.os.open", refuse)
+        for ask in (lambda: store.get(("k",)), lambda: store.put(("k",), b"1", ttl_ms=1000), store.describe):
+            with pytest.raises(StoreError, match=f"Permission denied .{file}"):
+                ask()
+    assert store.get(("k",)) is None
+    store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_somebody_else_is_an_error(file: Path) -> None:
+    """The same with a real folder."""
+    file.parent.chmod(0o500)
+    store = opened(file)
+    with pytest.raises(StoreError, match="Permission denied"):
+        store.get(("k",))
+    store.close()
+    file.parent.chmod(0o700)
+
+
+def test_a_path_that_is_a_folder_is_an_error(file: Path) -> None:
+    """It names it."""
+    file.mkdir()
+    store = opened(file)
+    with pytest.raises(StoreError, match=f"directory .{file}"):
+        store.get(("k",))
     store.close()
 
 

@@ -13,12 +13,17 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from nexus_connector.conditions import CircuitState
-from nexus_connector.state import AtomicOp, Key, Plain
+from nexus_connector.state import Plain
 
 BUCKETS: Final = 10
 """The window slides in steps of a tenth of its length, and counts nothing that is older than its length."""
 KEPT_MS: Final = 24 * 60 * 60 * 1000
 """A circuit that nobody touches for this long is forgotten: closed, without failures."""
+HELD: Final = -1
+"""In the place of a time: until somebody closes it by hand."""
+HELD_KEPT_MS: Final = 365 * KEPT_MS
+"""The same for a circuit that is held open: whoever opened it by hand relies on it."""
+BY_HAND: Final = "by hand"
 
 Step: TypeAlias = tuple[Plain, int, Plain]
 _Bucket: TypeAlias = Sequence[int]
@@ -77,7 +82,8 @@ class Reply:
         old: Phase before the step.
         phase: Phase after it.
         generation: Generation after it.
-        left_ms: Open: until a probe may pass. Half open: until the lease of the probe ends; 0: nobody has it.
+        left_ms: Open: until a probe may pass; `HELD`: none may. Half open: until the lease of the probe ends; 0:
+            nobody has it.
         age_ms: How long it has been in this phase.
         failures: Consecutive failures.
         reason: Why it is in this phase.
@@ -115,7 +121,7 @@ def admit(plain: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
     """
     state = _state(plain)
     (lease_ms,) = cast("Sequence[int]", args)
-    if state.phase == "closed" or now_ms < state.until_ms:
+    if state.phase == "closed" or state.until_ms == HELD or now_ms < state.until_ms:
         return _unchanged(plain, state, now_ms)
     probing = attrs.evolve(
         state,
@@ -160,14 +166,27 @@ def look(plain: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
     return kept, ttl_ms, [*cast("Sequence[Plain]", reply), *sums]
 
 
-ADMIT: Final = AtomicOp(name="breaker.admit", version=1, py=admit)
-REPORT: Final = AtomicOp(name="breaker.report", version=1, py=report)
-LOOK: Final = AtomicOp(name="breaker.look", version=1, py=look)
+def by_hand(plain: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
+    """Do what a person wants; results of attempts that were admitted before count no more if that changes the phase.
 
-
-def circuit_key(service: str, region: str | None, group: str) -> Key:
-    """Return the key of a circuit."""
-    return service, "breaker", region or "", group
+    Args:
+        plain: The state.
+        now_ms: The store's time.
+        args: ``open``, ``close`` or ``reset``, which forgets what was counted; for how many milliseconds it opens, or
+            `HELD`.
+    """
+    state = _state(plain)
+    order, open_ms = cast("tuple[str, int]", args)
+    if order == "open":
+        until_ms = HELD if open_ms == HELD else now_ms + open_ms
+        since_ms = state.since_ms if state.phase == "open" else now_ms
+        opened = _State("open", state.generation + 1, since_ms, until_ms, state.failures, BY_HAND)
+        return _changed(state, opened, now_ms)
+    if order == "reset":
+        return _changed(state, attrs.evolve(state, failures=0, window=()), now_ms)
+    if state.phase == "closed":
+        return _unchanged(plain, state, now_ms)
+    return _changed(state, _State(generation=state.generation + 1, since_ms=now_ms, reason=BY_HAND), now_ms)
 
 
 def predicted(reply: Reply, result: Result, rules: Rules) -> Reply:
@@ -199,11 +218,11 @@ def _changed(old: _State, new: _State, now_ms: int, *, probe: bool = False) -> S
 
 
 def _ttl_ms(state: _State, now_ms: int) -> int:
-    return KEPT_MS + max(0, state.until_ms - now_ms)
+    return HELD_KEPT_MS if state.until_ms == HELD else KEPT_MS + max(0, state.until_ms - now_ms)
 
 
 def _reply(old: CircuitState, state: _State, now_ms: int, *, probe: bool) -> Plain:
-    left_ms = max(0, state.until_ms - now_ms)
+    left_ms = HELD if state.until_ms == HELD else max(0, state.until_ms - now_ms)
     age_ms = max(0, now_ms - state.since_ms)
     return [old, state.phase, state.generation, left_ms, age_ms, state.failures, state.reason, probe]
 
@@ -268,5 +287,6 @@ def _reason(failures: int, window: Sequence[_Bucket], rules: Rules) -> str:
         return ""
     for name, count, limit in (("failure", failed, rules.failure_rate), ("slow call", slow, rules.slow_call_rate)):
         if limit and count / calls >= limit:
-            return f"{name} rate {100 * count / calls:.0f} % of {calls} calls in {rules.window_ms / 1000:g} s"
+            percent = (200 * count + calls) // (2 * calls)  # rounded half up: the Lua twin does the same
+            return f"{name} rate {percent} % of {calls} calls in {rules.window_ms / 1000:g} s"
     return ""

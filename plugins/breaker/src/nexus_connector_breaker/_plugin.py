@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ class _Breaker:
 def _log_change(event: CircuitChanged) -> None:
     """Log a transition to ``nexus_connector.SERVICE``: opened is a warning, the rest is information."""
     opened = event.new == "open"
-    words = f"opened for {event.open_seconds:g} s" if opened else {"half_open": "is half open"}.get(event.new, "closed")
+    period = "until it is closed by hand" if math.isinf(event.open_seconds) else f"for {event.open_seconds:g} s"
+    words = f"opened {period}" if opened else {"half_open": "is half open"}.get(event.new, "closed")
     facts = ("service", "region", "group", "old", "new", "reason", "open_seconds", "call_id")
     logging.getLogger(f"nexus_connector.{event.service}").log(
         logging.WARNING if opened else logging.INFO,

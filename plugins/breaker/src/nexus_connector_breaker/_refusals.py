@@ -20,8 +20,11 @@ def refused(service: str, place: str, seen: Reply, left: float) -> CircuitOpenEr
         service: Name of the service.
         place: Region and group, as `place_of` writes them.
         seen: The circuit.
-        left: Seconds until it may be tried again.
+        left: Seconds until it may be tried again; infinite: until somebody closes it by hand.
     """
+    if math.isinf(left):
+        hint = f"Nothing was sent. Close it with `nexus circuits {service} --close`, or do without {service}."
+        return CircuitOpenError(f"The circuit of {service}{place} is held open: {seen.reason}.", hint=hint)
     seconds = math.ceil(left - ROUNDING)
     if seen.phase == "open":
         message = f"The circuit of {service}{place} is open: {seen.reason}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -10,13 +10,15 @@ import attrs
 from nexus_connector.adapter import load_adapter
 from nexus_connector.conditions import CircuitState
 from nexus_connector.config import ServiceConfig
+from nexus_connector.errors import ConfigurationError
+from nexus_connector.state import Item, Plain, Store, StoreError
 
-from ._machine import LOOK, Reply, circuit_key
+from ._machine import HELD, Reply
+from ._operations import LOOK, circuit_key
 from ._options import BreakerOptions, Mode
 
 if TYPE_CHECKING:
     from nexus_connector import AsyncConnector, Connector
-    from nexus_connector.state import Store
 
 PLUGIN = "breaker"
 
@@ -37,7 +39,7 @@ class Circuit:
         slow_calls: Slow ones among them.
         reason: Why it is in this state; empty: it has never been in another.
         since_seconds: How long it has been; ``None``: always.
-        probe_in_seconds: When a probe may pass, at the latest; ``None``: it needs none.
+        probe_in_seconds: When a probe may pass, at the latest; ``None``: it needs none, or is held open by hand.
     """
 
     service: str
@@ -64,7 +66,7 @@ def circuits(connector: Connector | AsyncConnector, service: str | None = None) 
         service: Only those of this service.
 
     Raises:
-        ConfigurationError: If there is no such service, or its adapter cannot be loaded.
+        ConfigurationError: If there is no such service, its adapter cannot be loaded, or the store does not answer.
     """
     runtime = connector.runtime
     if service is not None:
@@ -79,15 +81,35 @@ def circuits(connector: Connector | AsyncConnector, service: str | None = None) 
     return tuple(found)
 
 
-def _circuits_of(name: str, config: ServiceConfig, options: BreakerOptions, store: Store) -> Iterator[Circuit]:
+def places_of(name: str, config: ServiceConfig) -> tuple[Sequence[str | None], Sequence[str]]:
+    """Return the regions of a service, the last one ``None``: that of ``run()``, and its groups of operations."""
     regions = [region.name for region in _with_base_url(name, config).regions]
-    groups = sorted({"", *(endpoint.group for endpoint in config.endpoints.values())})
-    for region in (*regions, None):
+    return [*regions, None], sorted({"", *(endpoint.group for endpoint in config.endpoints.values())})
+
+
+def asked(store: Store, item: Item) -> Plain:
+    """Ask the store, in this thread.
+
+    Raises:
+        ConfigurationError: If it does not answer.
+    """
+    try:
+        [reply] = store.run([item])
+    except StoreError as error:
+        message = f"stores.shared does not answer: {str(error).rstrip('.')}."
+        hint = "Start it, or mend its URL; until then each process goes by circuits of its own."
+        raise ConfigurationError(message, hint=hint) from None
+    return reply
+
+
+def _circuits_of(name: str, config: ServiceConfig, options: BreakerOptions, store: Store) -> Iterator[Circuit]:
+    regions, groups = places_of(name, config)
+    for region in regions:
         for group in groups:
-            [plain] = store.run([(LOOK, circuit_key(name, region, group), (options.rules.window_ms,))])
+            plain = asked(store, (LOOK, circuit_key(name, region, group), (options.rules.window_ms,)))
             *fields, calls, failed_calls, slow_calls = cast("list[Any]", plain)
             seen = Reply(*fields)
-            if region is None and regions and not (seen.generation or seen.failures or calls):
+            if region is None and len(regions) > 1 and not (seen.generation or seen.failures or calls):
                 continue  # the circuit of run() calls, and there were none
             circuit = Circuit(
                 service=name,
@@ -101,7 +123,7 @@ def _circuits_of(name: str, config: ServiceConfig, options: BreakerOptions, stor
                 slow_calls=slow_calls,
                 reason=seen.reason,
                 since_seconds=seen.age_ms / 1000 if seen.generation else None,
-                probe_in_seconds=seen.left_ms / 1000 if seen.phase != "closed" else None,
+                probe_in_seconds=None if seen.phase == "closed" or seen.left_ms == HELD else seen.left_ms / 1000,
             )
             yield _overruled(circuit)
 

@@ -161,10 +161,11 @@ def _call_domain(output: Output, connector: Connector, target: str, arguments: t
 
 
 def _facade(connector: Connector, domain: str) -> Facade:
-    names = [name for name in dir(type(connector)) if not name.startswith("_")]
-    domains = [name for name in names if not callable(getattr(type(connector), name))]
-    found = getattr(connector, domain, None) if domain in domains else None
-    if not isinstance(found, Facade):
+    kind = type(connector)
+    names = [name for name in dir(kind) if not name.startswith("_") and not callable(getattr(kind, name))]
+    facades = {name: found for name in names if isinstance(found := getattr(connector, name), Facade)}
+    domains, found = sorted(facades), facades.get(domain)
+    if found is None:
         close = difflib.get_close_matches(domain, domains, n=1)
         guess = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(domains)}."
         raise click.UsageError(f"There is no domain {domain!r}. {guess}")

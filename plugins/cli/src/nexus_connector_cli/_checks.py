@@ -13,8 +13,8 @@ import attrs
 
 from nexus_connector import Connector
 from nexus_connector.errors import ConnectorError
-from nexus_connector.opening import MEMORY
-from nexus_connector.state import StoreError
+from nexus_connector.opening import MEMORY, Role
+from nexus_connector.state import Described, Store, StoreError
 from nexus_connector.target import Target
 
 from ._compiled import Compiled, compile_services, standing
@@ -25,6 +25,7 @@ from ._reach import unreachable
 from ._workers import workers
 
 _PACKAGES: Final = ("nexus-connector", "attrs", "blinker", "cattrs", "pluggy", "urllib3", "click", "rich")
+_NOBODYS: Final = ("nexus_connector", "doctor")
 
 
 @attrs.frozen
@@ -59,6 +60,12 @@ def findings(invocation: Invocation, *, offline: bool) -> Iterator[Finding]:
         yield unusable(invocation, error)
         return
     yield Finding("ok", "configuration", ", ".join(invocation.source))
+    problem = _problem_of_stores(connector)
+    if problem is not None:  # and of every service that keeps something in them
+        yield from _plugins(connector)
+        yield from _vendors(connector)
+        yield Finding("fail", "stores", problem.message, problem.hint or "")
+        return
     services = list(compile_services(connector))
     yield from findings_of(connector, services)
     if not offline:
@@ -144,7 +151,7 @@ def _domains(connector: Connector, targets: dict[str, Target]) -> Iterator[Findi
 
 
 def _store(connector: Connector, services: Sequence[Compiled]) -> Finding:
-    shared, stands = connector.runtime.redactor().url(connector.runtime.config.stores.shared), standing(services)
+    shared, stands = connector.runtime.store_label("shared"), standing(services)
     if not stands:
         return Finding("ok", "stores.shared", f"{shared}, and no limit or circuit stands on it.")
     if connector.runtime.config.stores.shared != MEMORY:
@@ -158,28 +165,44 @@ def _store(connector: Connector, services: Sequence[Compiled]) -> Finding:
     return Finding("warn", "stores.shared", text, remedy)
 
 
+def _problem_of_stores(connector: Connector) -> ConnectorError | None:
+    """Open the stores, which connects to nobody; return why that fails."""
+    try:
+        _ = connector.runtime.process.stores
+    except ConnectorError as error:
+        return error
+    return None
+
+
 def _answering(connector: Connector) -> Iterator[Finding]:
-    """Ask each store that is outside of this process for a key that nobody keeps."""
+    """Ask each store that is outside of this process what it is, and for a key that nobody keeps."""
     runtime = connector.runtime
-    config, stores, redactor = runtime.config.stores, runtime.process.stores, runtime.redactor()
-    for name, url, store in (("shared", config.shared, stores.shared), ("durable", config.durable, stores.durable)):
-        if store is None or url is None or url == MEMORY:
-            continue
+    stores = runtime.process.stores
+    roles: Sequence[tuple[Role, Store | None]] = (("shared", stores.shared), ("durable", stores.durable))
+    for role, store in roles:
+        if store is not None and store.blocking:
+            yield _answer(role, runtime.store_label(role), store)
+
+
+def _answer(role: Role, label: str, store: Store) -> Finding:
+    subject = f"stores.{role}"
+    try:
+        store.get(_NOBODYS)  # connects, and makes the tables
         began = time.perf_counter()
-        try:
-            store.get(("nexus_connector", "doctor"))
-        except StoreError as error:
-            remedy = f"Check stores.{name} and the network; --offline leaves this out."
-            yield Finding(
-                "fail",
-                f"stores.{name}",
-                f"{redactor.url(url)} does not answer: {str(error).removesuffix('.')}.",
-                remedy,
-            )
-            continue
-        kept = "what it keeps survives" if store.durable else "what it keeps may be lost with it"
+        store.get(_NOBODYS)
         took = milliseconds((time.perf_counter() - began) * 1000)
-        yield Finding("ok", f"stores.{name}", f"{redactor.url(url)} answered after {took}; {kept}.")
+        product = store.describe() if isinstance(store, Described) else ""
+    except StoreError as error:
+        text = f"{label} does not answer: {str(error).removesuffix('.')}."
+        remedy = f"Check {subject} with its user and password, the server and the network; --offline leaves this out."
+        return Finding("fail", subject, text, remedy)
+    answers = f"{product} at {label}" if product else label
+    if store.durable:
+        return Finding("ok", subject, f"{answers} answers in {took}; what it keeps survives the process.")
+    text = f"{answers} answers in {took}; what it keeps may be lost with it."
+    if role == "durable":
+        return Finding("warn", subject, text, "Name a database that keeps what it was told, as sqlite:///nexus.db.")
+    return Finding("ok", subject, text)
 
 
 def _reachable(targets: dict[str, Target]) -> Iterator[Finding]:

@@ -157,9 +157,8 @@ def _credentials(target: Target) -> str | None:
 
 
 def _stores(connector: Connector, services: Sequence[Compiled]) -> StoreState:
-    stores, redactor = connector.runtime.config.stores, connector.runtime.redactor()
-    durable = None if stores.durable is None else redactor.url(stores.durable)
-    return StoreState(shared=redactor.url(stores.shared), standing=standing(services), durable=durable)
+    shared, durable = (connector.runtime.store_label(role) for role in ("shared", "durable"))
+    return StoreState(shared=shared, standing=standing(services), durable=durable or None)
 
 
 def _problems(findings: Iterable[Finding]) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_connector import Plugin, hookimpl
+from nexus_connector.errors import ConfigurationError
 from nexus_connector.state import Store
 
 from ._address import parse
@@ -23,9 +24,19 @@ class _Redis:
         self._options = options
 
     @hookimpl
-    def store(self, url: str) -> Store | None:
-        address = parse(url, timeout_seconds=self._options.timeout_seconds)
-        return None if address is None else open_store(address, self._options)
+    def store(self, url: str, role: str) -> Store | None:
+        """Open a store.
+
+        Raises:
+            ConfigurationError: If the URL cannot be read, or names Redis as what must survive.
+        """
+        address = parse(url, role)
+        if address is None:
+            return None
+        if role == "durable":
+            hint = "Name a database, as sqlite:///nexus.db or postgresql://HOST/NAME; Redis serves as stores.shared."
+            raise ConfigurationError("stores.durable: Redis may lose what it keeps.", hint=hint)
+        return open_store(address, self._options)
 
 
 plugin: Plugin[RedisOptions] = Plugin(name="redis", factory=_Redis, config=RedisOptions)

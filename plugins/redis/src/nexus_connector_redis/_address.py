@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+from types import ModuleType
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import attrs
 import redis
@@ -28,35 +30,6 @@ _SCHEMES: Final[Mapping[str, tuple[Kind, str]]] = {
 }
 _PORTS: Final[Mapping[Kind, int]] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 _TAKEN: Final = frozenset({"db", "username", "password", "client_name", "path", "connection_class"})
-_PARAMETERS: Final = inspect.signature(driver.AbstractConnection.__init__).parameters
-_NAMELESS: Final[Mapping[str, object]] = (
-    {"driver_info": None} if "driver_info" in _PARAMETERS else {"lib_name": None, "lib_version": None}
-)
-"""Without these redis-py tells every new connection its own name, in two round trips."""
-
-
-class Wire(Protocol):
-    """A connection of redis-py, as far as it is used here."""
-
-    def connect(self) -> None:
-        """Connect, log in and select the database."""
-        ...
-
-    def disconnect(self) -> None:
-        """Close it."""
-        ...
-
-    def can_read(self, timeout: float = 0) -> bool:
-        """Say whether something lies there unread; raises if the other side has closed it."""
-        ...
-
-    def send_packed_command(self, command: list[bytes], *, check_health: bool) -> None:
-        """Send bytes."""
-        ...
-
-    def read_response(self) -> object:
-        """Read one reply; raises it if it is an error."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -69,9 +42,9 @@ class Address:
         service: Name under which the sentinels know the server.
         shown: How messages call it, without a secret.
         secrets: What no message may show.
-        make: Makes a connection to a server.
-        settings: What `make` gets for a server.
-        sentinel_settings: What it gets for a sentinel.
+        driver: Name of redis-py's connections to such a place; those that block and those of asyncio share it.
+        settings: What a connection to a server is made of, beside its host.
+        sentinel_settings: The same for a sentinel.
     """
 
     kind: Kind
@@ -79,21 +52,28 @@ class Address:
     service: str
     shown: str
     secrets: tuple[str, ...] = attrs.field(repr=False)
-    make: Callable[..., object] = attrs.field(repr=False)
+    driver: str
     settings: Mapping[str, Any] = attrs.field(repr=False)
     sentinel_settings: Mapping[str, Any] = attrs.field(repr=False)
 
-    def wire(self, host: Host | None) -> Wire:
-        """Make a connection to a server, not connected yet; ``None``: the unix socket."""
-        return self._wire(host, self.settings)
+    def connection(
+        self, drivers: ModuleType, host: Host | None, settings: Mapping[str, Any], timeout_seconds: float | None = None
+    ) -> object:
+        """Make one of redis-py's connections, not connected yet.
 
-    def wire_to_sentinel(self, host: Host) -> Wire:
-        """Make a connection to a sentinel, not connected yet."""
-        return self._wire(host, self.sentinel_settings)
+        Args:
+            drivers: Its module of connections: ``redis.connection`` or ``redis.asyncio.connection``.
+            host: To whom; ``None``: the unix socket.
+            settings: Those of this address, or of its sentinels.
+            timeout_seconds: How long it waits by itself; ``None``: somebody else looks at the clock.
 
-    def _wire(self, host: Host | None, settings: Mapping[str, Any]) -> Wire:
+        Raises:
+            TypeError: If these connections do not take one of the settings.
+        """
+        make: Callable[..., object] = getattr(drivers, self.driver)
         where = {} if host is None else {"host": host[0], "port": host[1]}
-        return cast("Wire", self.make(**where, **settings))
+        times = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+        return make(**where, **settings, **times, protocol=2, **_nameless(drivers))
 
     def hide(self, text: str) -> str:
         """Return a text without what no message may show."""
@@ -102,12 +82,19 @@ class Address:
         return text
 
 
-def parse(url: str, *, timeout_seconds: float) -> Address | None:
+@functools.cache
+def _nameless(drivers: ModuleType) -> Mapping[str, None]:
+    """Return the settings without which redis-py tells every new connection its own name, in two round trips."""
+    known = inspect.signature(drivers.AbstractConnection.__init__).parameters
+    return dict.fromkeys(["driver_info"] if "driver_info" in known else ["lib_name", "lib_version"])
+
+
+def parse(url: str, role: str) -> Address | None:
     """Read the URL of a store.
 
     Args:
         url: The URL; it may hold a password.
-        timeout_seconds: Longest wait for a connection and for an answer.
+        role: Which store it is of; errors name its key.
 
     Returns:
         The address; ``None`` if the scheme is not Redis's.
@@ -120,10 +107,10 @@ def parse(url: str, *, timeout_seconds: float) -> Address | None:
         return None
     kind, base = _SCHEMES[scheme.lower()]
     try:
-        address = _parsed(kind, base, rest, timeout_seconds)
-        address.wire(address.hosts[0] if address.hosts else None)
+        address = _parsed(kind, base, rest)
+        address.connection(driver, address.hosts[0] if address.hosts else None, address.settings)
     except (ValueError, TypeError, redis.RedisError):  # their texts may show the URL
-        message = f"stores: the {scheme}:// URL cannot be read."
+        message = f"stores.{role}: the {scheme}:// URL cannot be read."
         raise ConfigurationError(message, hint=_HINTS.get(kind if base != "unix" else base, "")) from None
     return address
 
@@ -136,7 +123,7 @@ _HINTS: Final = {
 }
 
 
-def _parsed(kind: Kind, base: str, rest: str, timeout_seconds: float) -> Address:
+def _parsed(kind: Kind, base: str, rest: str) -> Address:
     place, mark, query = rest.partition("?")
     authority, _, path = place.partition("/")
     user, at, names = authority.rpartition("@")
@@ -153,12 +140,11 @@ def _parsed(kind: Kind, base: str, rest: str, timeout_seconds: float) -> Address
         shown = ",".join(f"{host}:{port}" for host, port in hosts) + (f"/{service}" if service else "")
         settings = _settings(f"{base}://{user}{at}host/{database}{mark}{query}")
         _check(kind, hosts, service, database, settings.get("db"))
-    make = settings.pop("connection_class", redis.Connection)
+    made_by = settings.pop("connection_class", redis.Connection)
     sentinel = {name.removeprefix("sentinel_"): settings.pop(name) for name in sorted(_SENTINEL & settings.keys())}
     if unknown := {name for name in settings if name not in _TAKEN and not name.startswith("ssl_")}:
         raise ValueError(unknown)
     secrets = (settings.get("password"), sentinel.get("password"), settings.get("ssl_password"))
-    always = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds, "protocol": 2, **_NAMELESS}
     tls = {name: value for name, value in settings.items() if name.startswith("ssl_")}
     return Address(
         kind=kind,
@@ -166,9 +152,9 @@ def _parsed(kind: Kind, base: str, rest: str, timeout_seconds: float) -> Address
         service=service,
         shown=shown,
         secrets=tuple(secret for secret in secrets if secret),
-        make=make,
-        settings={**settings, **always},
-        sentinel_settings={**tls, **sentinel, **always},
+        driver=made_by.__name__,
+        settings=settings,
+        sentinel_settings={**tls, **sentinel},
     )
 
 

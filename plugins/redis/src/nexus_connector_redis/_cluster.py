@@ -12,9 +12,9 @@ from redis.exceptions import AskError, MovedError
 from nexus_connector.state import StoreError
 
 from ._address import Address, Host
-from ._connections import Connections, Reply, command
-from ._options import RedisOptions
-from ._servers import Request, connections, exchange
+from ._line import Line, Make
+from ._servers import Request, exchange
+from ._wires import Reply, Wire, command
 
 _SLOTS: Final = command(b"CLUSTER", b"SLOTS")
 _REDIRECTS: Final = 5
@@ -31,19 +31,16 @@ class Cluster:
 
     Args:
         address: Some of the nodes; they know the others.
-        options: Those of ``[plugins.redis]``.
     """
 
-    def __init__(self, address: Address, options: RedisOptions) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
-        self._options = options
-        self._nodes: dict[Host, Connections] = {}
         self._slots: list[Host | None] | None = None
 
-    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+    async def ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
         """Send all requests, in one round trip for each node that has a part; see `Servers.ask`."""
         replies: list[Reply] = [None] * len(requests)
-        places = [(self._place(request.key), False) for request in requests]
+        places = [(await self._place(line, request.key), False) for request in requests]
         waiting = list(range(len(requests)))
         for _ in range(_REDIRECTS):
             parts: dict[tuple[Host, bool], list[int]] = {}
@@ -51,7 +48,7 @@ class Cluster:
                 parts.setdefault(places[index], []).append(index)
             sent_on: list[int] = []
             for (host, asking), indices in parts.items():
-                got = self._exchange(host, [requests[index] for index in indices], asking=asking)
+                got = await self._exchange(line, host, [requests[index] for index in indices], asking=asking)
                 for index, reply in zip(indices, got, strict=True):
                     replies[index] = reply
                     elsewhere = self._elsewhere(host, reply)
@@ -63,14 +60,13 @@ class Cluster:
             waiting = sent_on
         raise StoreError(f"Redis at {self._address.shown}: the cluster sent a key from node to node.")
 
-    def close(self) -> None:
-        """Give all connections back."""
-        for node in list(self._nodes.values()):
-            node.close()
+    async def dial(self, host: Host | None, server: Make, sentinel: Make) -> Wire:
+        """Make a wire to a node."""
+        return server(host)
 
-    def _exchange(self, host: Host, requests: Sequence[Request], *, asking: bool) -> list[Reply]:
+    async def _exchange(self, line: Line, host: Host, requests: Sequence[Request], *, asking: bool) -> list[Reply]:
         try:
-            return exchange(self._node(host), requests, asking=asking)
+            return await exchange(line, host, requests, asking=asking)
         except StoreError:
             self._slots = None  # another node may have taken its place
             raise
@@ -86,22 +82,22 @@ class Cluster:
             slots[error.slot_id] = host
         return host, not moved
 
-    def _place(self, key: bytes) -> Host:
+    async def _place(self, line: Line, key: bytes) -> Host:
         slots = self._slots
         if slots is None:
-            slots = self._slots = self._read_slots()
+            slots = self._slots = await self._read_slots(line)
         host = slots[slot(key)]
         if host is None:
             self._slots = None
             raise StoreError(f"Redis at {self._address.shown}: no node of the cluster has the slot of a key.")
         return host
 
-    def _read_slots(self) -> list[Host | None]:
+    async def _read_slots(self, line: Line) -> list[Host | None]:
         """Ask the nodes, one after the other, until one says which slots are where."""
         failure = StoreError(f"Redis at {self._address.shown}: no node to ask.")
-        for host in dict.fromkeys([*self._address.hosts, *self._nodes]):
+        for host in dict.fromkeys([*self._address.hosts, *line.hosts]):
             try:
-                (ranges,) = self._node(host).exchange(_SLOTS, 1)
+                [ranges] = await line.exchange(host, _SLOTS, 1)
             except StoreError as error:
                 failure = error
                 continue
@@ -114,12 +110,3 @@ class Cluster:
                 slots[first : last + 1] = [node] * (last + 1 - first)
             return slots
         raise failure
-
-    def _node(self, host: Host) -> Connections:
-        node = self._nodes.get(host)
-        if node is None:
-            made = connections(
-                self._address, self._options, lambda: self._address.wire(host), shown=f"{host[0]}:{host[1]}"
-            )
-            node = self._nodes.setdefault(host, made)
-        return node

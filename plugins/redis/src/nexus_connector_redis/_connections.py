@@ -1,30 +1,92 @@
-"""Connections: a bounded number of them to one server, shared by threads, none of them by processes."""
+"""Connections: a bounded number of them to one server, shared by threads or by the tasks of an event loop."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
-from collections.abc import Callable, Sequence
-from queue import Empty, LifoQueue
-from typing import TypeAlias
+import queue
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import redis
 
 from nexus_connector.state import StoreError
 
-from ._address import Wire
-
-Reply: TypeAlias = object
-"""Bytes, a number, a list of these, ``None``, or a `redis.ResponseError`."""
+from ._wires import Reply, Wire
 
 
-def command(*parts: bytes) -> bytes:
-    r"""Write a command as Redis reads it.
+class Places(Protocol):
+    """A bounded number of places, each with a wire in it or with none; the one that came back last goes first."""
 
-    >>> command(b"GET", b"k")
-    b'*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
+    async def take(self, seconds: float) -> Wire | None:
+        """Take one.
+
+        Raises:
+            TimeoutError: If all were taken for so long.
+        """
+        ...
+
+    def put(self, wire: Wire | None) -> None:
+        """Give one back."""
+        ...
+
+    def idle(self) -> list[Wire | None]:
+        """Take all that are there."""
+        ...
+
+
+class ThreadPlaces:
+    """Places for threads.
+
+    Args:
+        count: How many.
     """
-    return b"*%d\r\n" % len(parts) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
+
+    def __init__(self, count: int) -> None:
+        self._queue: queue.LifoQueue[Wire | None] = queue.LifoQueue()
+        for _ in range(count):
+            self._queue.put(None)
+
+    async def take(self, seconds: float) -> Wire | None:
+        try:
+            return self._queue.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError from None
+
+    def put(self, wire: Wire | None) -> None:
+        self._queue.put(wire)
+
+    def idle(self) -> list[Wire | None]:
+        found: list[Wire | None] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._queue.get_nowait())
+        return found
+
+
+class LoopPlaces:
+    """Places for the tasks of one event loop.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._queue: asyncio.LifoQueue[Wire | None] = asyncio.LifoQueue()
+        for _ in range(count):
+            self._queue.put_nowait(None)
+
+    async def take(self, seconds: float) -> Wire | None:
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        async with asyncio.timeout(seconds):
+            return await self._queue.get()
+
+    def put(self, wire: Wire | None) -> None:
+        self._queue.put_nowait(wire)
+
+    def idle(self) -> list[Wire | None]:
+        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
 
 class Connections:
@@ -34,101 +96,74 @@ class Connections:
 
     Args:
         dial: Makes a connection, not connected yet.
-        count: How many there may be.
-        wait_seconds: How long a thread waits for one when all are in use.
+        places: Where they are kept.
+        count: How many places there are.
+        wait_seconds: How long somebody waits for one when all are in use.
         explain: Turns a failure into what is raised.
     """
 
     def __init__(
         self,
-        dial: Callable[[], Wire],
+        dial: Callable[[], Awaitable[Wire]],
+        places: Places,
         *,
         count: int,
         wait_seconds: float,
         explain: Callable[[BaseException], StoreError],
     ) -> None:
         self._dial = dial
+        self._places = places
         self._count = count
         self._wait_seconds = wait_seconds
         self._explain = explain
         self._closed = False
-        self._renew()
 
-    def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
-        """Send commands and read their replies, in one round trip.
-
-        Args:
-            data: The commands.
-            count: How many replies they have.
+    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
+        """Send commands and read their replies, in one round trip; see `Wire.exchange`.
 
         Raises:
             StoreError: If not every reply came in time.
         """
-        if self._pid != os.getpid():
-            self._renew()
-        places = self._places
         try:
-            wire = places.get(timeout=self._wait_seconds)
-        except Empty:
+            wire = await self._places.take(self._wait_seconds)
+        except TimeoutError:
             raise self._explain(TimeoutError(f"all {self._count} connections are in use")) from None
         try:
-            wire = self._ready(wire)
-            wire.send_packed_command([data], check_health=False)
-            return [_read(wire) for _ in range(count)]
+            if wire is None or await _is_lost(wire):
+                wire = await self._dial()
+                await wire.connect()
+            return await wire.exchange(data, count)
         except BaseException as error:  # an interrupt in between, too: what is still under way belongs to nobody
-            _end(wire)
+            await _end(wire)
             wire = None
             if isinstance(error, Exception):  # the driver's, TLS's, the resolver's: only they are at work here
                 raise self._explain(error) from None
             raise
         finally:
             if self._closed:
-                _end(wire)
+                await _end(wire)
                 wire = None
-            places.put(wire)
+            self._places.put(wire)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close what is idle now, and the others when they are given back. May be called twice."""
         self._closed = True
-        if self._pid != os.getpid():
-            return
-        taken = 0
-        with contextlib.suppress(Empty):
-            while True:
-                _end(self._places.get_nowait())
-                taken += 1
-        for _ in range(taken):
+        for wire in self._places.idle():
+            await _end(wire)
             self._places.put(None)
 
-    def _renew(self) -> None:
-        """Begin with no connection; those of a parent are its own, and its lock may be held by nobody."""
-        places: LifoQueue[Wire | None] = LifoQueue()
-        for _ in range(self._count):
-            places.put(None)
-        self._places = places
-        self._pid = os.getpid()
 
-    def _ready(self, wire: Wire | None) -> Wire:
-        """Return a connection that the server has not closed meanwhile: nothing was sent, so it may be made anew."""
-        if wire is not None:
-            try:
-                if not wire.can_read(0):
-                    return wire
-            except (redis.RedisError, OSError):
-                pass
-            wire.disconnect()
-        wire = self._dial()
-        wire.connect()
-        return wire
-
-
-def _read(wire: Wire) -> Reply:
+async def _is_lost(wire: Wire) -> bool:
+    """Say whether a connection has been closed meanwhile: nothing was sent, so it may be made anew."""
     try:
-        return wire.read_response()
-    except redis.ResponseError as error:  # of this one command; the others have their own
-        return error
+        lost = await wire.is_stale()
+    except (redis.RedisError, OSError):
+        lost = True
+    if lost:
+        await wire.end()
+    return lost
 
 
-def _end(wire: Wire | None) -> None:
+async def _end(wire: Wire | None) -> None:
     if wire is not None:
-        wire.disconnect()
+        await wire.end()

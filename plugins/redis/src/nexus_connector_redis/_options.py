@@ -29,7 +29,9 @@ class RedisOptions:
         unit="s",
     )
     max_connections: int = option(
-        16, "Connections of one process to one server; threads beyond them wait.", validator=validators.ge(1)
+        16,
+        "Connections of one process to one server, and of each event loop; threads and tasks beyond them wait.",
+        validator=validators.ge(1),
     )
     key_prefix: str = option(
         "nexus:",

@@ -11,7 +11,7 @@ import attrs
 
 from nexus_connector.state import AtomicOp, Plain
 
-from ._connections import command
+from ._wires import command
 
 _PRELUDE: Final = """\
 local null = cjson.null

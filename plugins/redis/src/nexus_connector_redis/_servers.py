@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
 import attrs
 import redis
 
-from nexus_connector.state import StoreError
-
-from ._address import Address, Wire
-from ._connections import Connections, Reply, command
-from ._options import RedisOptions
+from ._address import Address, Host
+from ._line import Line, Make
+from ._wires import Reply, Wire, command
 
 _ASKING: Final = command(b"ASKING")
 
@@ -35,9 +33,9 @@ class Request:
 
 
 class Servers(Protocol):
-    """Whom a store asks."""
+    """Whom a store asks. Threads and event loops share it."""
 
-    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+    async def ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
         """Send all requests and return the reply to each, in one round trip for each server that has a part.
 
         Raises:
@@ -45,78 +43,71 @@ class Servers(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """Give all connections back."""
+    async def dial(self, host: Host | None, server: Make, sentinel: Make) -> Wire:
+        """Make a wire, not connected yet; see `Dial`."""
         ...
-
-
-class Sentinels:
-    """Asks the sentinels where the server is, whenever a connection is made; the one that knew it last comes first.
-
-    Args:
-        address: The sentinels and the name they know it by.
-    """
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._hosts = list(address.hosts)
-
-    def __call__(self) -> Wire:
-        failure = redis.ConnectionError(f"no sentinel knows a master called {self._address.service!r}")
-        for host in self._hosts:
-            wire = self._address.wire_to_sentinel(host)
-            try:
-                wire.connect()
-                question = command(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self._address.service.encode())
-                wire.send_packed_command([question], check_health=False)
-                master = wire.read_response()
-            except Exception as error:
-                failure = redis.ConnectionError(f"{failure} ({host[0]}:{host[1]}: {error})")
-                continue
-            finally:
-                wire.disconnect()
-            if master is not None:
-                self._hosts = [host, *(other for other in self._hosts if other != host)]
-                name, port = cast("list[bytes]", master)
-                return self._address.wire((name.decode(), int(port)))
-        raise failure
-
-
-def connections(address: Address, options: RedisOptions, dial: Callable[[], Wire], *, shown: str) -> Connections:
-    """Make connections, whose errors call the server as `shown`."""
-
-    def explain(error: BaseException) -> StoreError:
-        timeout = isinstance(error, redis.TimeoutError)
-        what = f"no answer within {options.timeout_seconds:g} s" if timeout else address.hide(str(error))
-        return StoreError(f"Redis at {shown}: {what or type(error).__name__}")
-
-    return Connections(dial, count=options.max_connections, wait_seconds=options.timeout_seconds, explain=explain)
 
 
 class SingleServer:
     """One server, which has all keys.
 
     Args:
-        connections: To it.
+        address: Where it is.
     """
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, address: Address) -> None:
+        self._host = address.hosts[0] if address.hosts else None
 
-    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+    async def ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
         """Send all requests in one round trip; see `Servers.ask`."""
-        return exchange(self._connections, requests, asking=False)
+        return await exchange(line, None, requests, asking=False)
 
-    def close(self) -> None:
-        """Give all connections back."""
-        self._connections.close()
+    async def dial(self, host: Host | None, server: Make, sentinel: Make) -> Wire:
+        """Make a wire to it."""
+        return server(self._host)
 
 
-def exchange(server: Connections, requests: Sequence[Request], *, asking: bool) -> list[Reply]:
+class SentinelServer(SingleServer):
+    """One server, which the sentinels know; the one of them that knew it last is asked first.
+
+    Args:
+        address: The sentinels and the name they know it by.
+    """
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self._service = address.service
+        self._hosts = list(address.hosts)
+
+    async def dial(self, host: Host | None, server: Make, sentinel: Make) -> Wire:
+        """Ask the sentinels where the server is, whenever a connection is made."""
+        question = command(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self._service.encode())
+        failure = redis.ConnectionError(f"no sentinel knows a master called {self._service!r}")
+        for asked in self._hosts:
+            wire = sentinel(asked)
+            answer: object
+            try:
+                await wire.connect()
+                [answer] = await wire.exchange(question, 1)
+            except Exception as error:
+                answer = error
+            finally:
+                await wire.end()
+            if isinstance(answer, Exception):
+                failure = redis.ConnectionError(f"{failure} ({asked[0]}:{asked[1]}: {answer})")
+            elif answer is not None:
+                self._hosts = [asked, *(other for other in self._hosts if other != asked)]
+                name, port = cast("list[bytes]", answer)
+                return server((name.decode(), int(port)))
+        raise failure
+
+
+async def exchange(line: Line, host: Host | None, requests: Sequence[Request], *, asking: bool) -> list[Reply]:
     """Send requests to one server and return the reply to each.
 
     Args:
-        server: Its connections.
+        line: Connections to it.
+        host: Which server; ``None``: the only one.
         requests: The requests.
         asking: Whether it gets the keys just now, from another node that sent us here.
     """
@@ -129,5 +120,5 @@ def exchange(server: Connections, requests: Sequence[Request], *, asking: bool) 
                 data.append(part)
                 count += 1
         last.append(count - 1)
-    replies = server.exchange(b"".join(data), count)
+    replies = await line.exchange(host, b"".join(data), count)
     return [replies[index] for index in last]

@@ -1,64 +1,66 @@
-"""The Redis store: batches of operations, in one round trip where each has a Lua twin."""
+"""The Redis store: its two faces, one for threads and one for event loops, over the same questions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol, cast
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Final
 
 import attrs
-from redis.exceptions import NoScriptError, ResponseError
 
-from nexus_connector.state import Item, Key, Plain, StoreError, encode_key
+from nexus_connector.io.drive import drive
+from nexus_connector.state import Item, Key, Plain
 
-from ._address import Address
-from ._cluster import Cluster, slot
-from ._connections import Reply, command
+from ._address import Address, Kind
+from ._cluster import Cluster
+from ._line import BLOCKING, LOOPING, Face, Line
 from ._options import RedisOptions
-from ._scripts import SWAP, Script, decode, encode, twin
-from ._servers import Request, Sentinels, Servers, SingleServer, connections
+from ._questions import Questions
+from ._servers import SentinelServer, Servers, SingleServer
 
-_ATTEMPTS: Final = 1000
-"""How often an operation without a twin is tried while others change its key.
-
-Sixteen processes that do nothing else need 7 tries on average and now and then 300. Nobody pauses in between: who
-pauses after reading the state finds another one.
-"""
-_LOADS: Final = 3
-"""How often scripts are loaded in one call: once is enough, unless somebody empties Redis or moves a slot meanwhile."""
-_UNKNOWN: Final = b"?"
-"""No state is written like this: the first comparison fails and brings state and time."""
+_SERVERS: Final[Mapping[Kind, Callable[[Address], Servers]]] = {
+    "server": SingleServer,
+    "sentinel": SentinelServer,
+    "cluster": Cluster,
+}
+_abandoned: Final[list[object]] = []
+"""What event loops of a parent process hold open: never touched here, for it shares their sockets and selectors."""
 
 
 def open_store(address: Address, options: RedisOptions) -> RedisStore:
     """Make a store; nothing connects yet."""
-    servers: Servers
-    if address.kind == "cluster":
-        servers = Cluster(address, options)
-    elif address.kind == "sentinel":
-        servers = SingleServer(connections(address, options, Sentinels(address), shown=address.shown))
-    else:
-        host = address.hosts[0] if address.hosts else None
-        servers = SingleServer(connections(address, options, lambda: address.wire(host), shown=address.shown))
-    return RedisStore(servers, prefix=options.key_prefix, address=address)
+    servers = _SERVERS[address.kind](address)
+    questions = Questions(servers, prefix=options.key_prefix, address=address)
+
+    def line(face: Face) -> Line:
+        return Line(address, options, servers.dial, face)
+
+    try:
+        LOOPING.wire(address, address.hosts[0] if address.hosts else None, address.settings, options.timeout_seconds)
+    except TypeError:  # some ssl_ options are those of blocking connections only
+        return RedisStore(questions, lambda: line(BLOCKING), None)
+    return RedisStore(questions, lambda: line(BLOCKING), RedisTwin(questions, lambda: line(LOOPING)))
 
 
 class RedisStore:
-    """Keeps states and values in Redis.
+    """Keeps states and values in Redis, for threads.
 
     Args:
-        servers: Whom it asks.
-        prefix: What its keys begin with.
-        address: What errors call it.
+        questions: What can be asked.
+        new_line: Makes a line that blocks.
+        twin: The same store for event loops; ``None``: they ask this one, in threads.
     """
 
     durable = False
     blocking = True
 
-    def __init__(self, servers: Servers, *, prefix: str, address: Address) -> None:
-        self._servers = servers
-        self._address = address
-        encoded = prefix.encode()
-        self._states, self._values = encoded + b"s", encoded + b"v"
+    def __init__(self, questions: Questions, new_line: Callable[[], Line], twin: RedisTwin | None) -> None:
+        self.twin = twin
+        self._questions = questions
+        self._new_line = new_line
+        self._line, self._pid = new_line(), os.getpid()
 
     def run(self, items: Sequence[Item]) -> list[Plain]:
         """Run operations; see `Store.run`. Those without a Lua twin need two round trips, and more if others interfere.
@@ -66,139 +68,124 @@ class RedisStore:
         Raises:
             StoreError: If Redis did not answer in time, refused, or others always came between.
         """
-        if not items:
-            return []
-        replies: list[Plain] = [None] * len(items)
-        together: dict[Key, list[int]] = {}
-        for index, (_, key, _) in enumerate(items):
-            together.setdefault(key, []).append(index)
-        steps = [self._step(key, items, indices, replies) for key, indices in together.items()]
-        for _ in range(_ATTEMPTS):
-            answers = self._ask([step.request() for step in steps])
-            steps = [step for step, answer in zip(steps, answers, strict=True) if not step.hear(answer)]
-            if not steps:
-                return replies
-        message = f"Redis at {self._address.shown}: others changed the state of a key {_ATTEMPTS} times in between."
-        raise StoreError(message)
+        return drive(self._questions.run(self._of_this_process(), items))
 
     def get(self, key: Key) -> bytes | None:
         """Return the value under `key`; see `Store.get`."""
-        place = _name(self._values, key)
-        (value,) = self._ask([Request(key=place, command=command(b"GET", place))])
-        return cast("bytes | None", value)
+        return drive(self._questions.get(self._of_this_process(), key))
 
     def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
         """Keep a value; see `Store.put`."""
-        place = _name(self._values, key)
-        if ttl_ms <= 0:  # Redis takes no such time
-            question = command(b"EXISTS" if if_absent else b"DEL", place)
-            (found,) = self._ask([Request(key=place, command=question)])
-            return not (if_absent and found)
-        only = [b"NX"] if if_absent else []
-        question = command(b"SET", place, value, b"PX", b"%d" % ttl_ms, *only)
-        (done,) = self._ask([Request(key=place, command=question)])
-        return done is not None
+        return drive(self._questions.put(self._of_this_process(), key, value, ttl_ms=ttl_ms, if_absent=if_absent))
 
     def delete(self, key: Key) -> None:
         """Forget `key`, its state and its value; see `Store.delete`."""
-        state, value = _name(self._states, key), _name(self._values, key)
-        self._ask([Request(key=name, command=command(b"DEL", name)) for name in (state, value)])
+        drive(self._questions.delete(self._of_this_process(), key))
+
+    def describe(self) -> str:
+        """Return product and version, as ``Redis 7.2.4``.
+
+        Raises:
+            StoreError: If Redis did not answer in time.
+        """
+        return drive(self._questions.describe(self._of_this_process()))
 
     def close(self) -> None:
-        """Close the connections; those in use when they are done."""
-        self._servers.close()
+        """Close the connections, those in use when they are done; those of event loops as soon as these run."""
+        drive(self._of_this_process().close())
+        if self.twin is not None:
+            self.twin.close_soon()
 
-    def _step(self, key: Key, items: Sequence[Item], indices: list[int], replies: list[Plain]) -> _Step:
-        place = _name(self._states, key)
-        op, _, args = items[indices[0]]
-        if len(indices) == 1 and op.lua is not None:
-            return _Scripted(place, twin(op), encode(list(args)), indices[0], replies)
-        return _Computed(place, [items[index] for index in indices], indices, replies)
-
-    def _ask(self, requests: Sequence[Request]) -> list[Reply]:
-        """Ask; what was not done because Redis did not know the script is asked again, together with the script."""
-        answers = self._servers.ask(requests)
-        for _ in range(_LOADS):
-            missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if not missing:
-                break
-            # One of those that go to one node brings the script for all.
-            first = {(slot(requests[index].key), requests[index].load): index for index in reversed(missing)}
-            again = [attrs.evolve(requests[index], cold=index in first.values()) for index in missing]
-            for index, answer in zip(missing, self._servers.ask(again), strict=True):
-                answers[index] = answer
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise StoreError(f"Redis at {self._address.shown}: {self._address.hide(str(answer))}")
-        return answers
+    def _of_this_process(self) -> Line:
+        """Return the line; a forked child has one of its own, for the connections of its parent are not shared."""
+        if self._pid != os.getpid():
+            self._line, self._pid = self._new_line(), os.getpid()
+        return self._line
 
 
-class _Step(Protocol):
-    """What happens to one key in a batch."""
+@attrs.frozen
+class _Kept:
+    """The line of one event loop, and what closes it when that ends."""
 
-    def request(self) -> Request:
-        """Return what to ask next."""
-        ...
-
-    def hear(self, answer: Reply) -> bool:
-        """Hear the answer; return whether that was all."""
-        ...
+    line: Line
+    watch: AsyncGenerator[None]
 
 
-@attrs.define
-class _Scripted:
-    """One operation, run by its Lua twin."""
+class RedisTwin:
+    """Keeps states and values in Redis, for event loops; each has a line of its own.
 
-    key: bytes
-    script: Script
-    args: bytes
-    index: int
-    replies: list[Plain]
-
-    def request(self) -> Request:
-        return Request(key=self.key, command=self.script.call(self.key, self.args), load=self.script.load)
-
-    def hear(self, answer: Reply) -> bool:
-        self.replies[self.index] = decode(answer)
-        return True
-
-
-@attrs.define
-class _Computed:
-    """Operations on one key, one after the other, computed here and written if nobody came between."""
-
-    key: bytes
-    items: Sequence[Item]
-    indices: Sequence[int]
-    replies: list[Plain]
-    expected: bytes = _UNKNOWN
-    new: bytes = b""
-    ttl_ms: int = 0
-
-    def request(self) -> Request:
-        swap = SWAP.call(self.key, self.expected, self.new, b"%d" % self.ttl_ms)
-        return Request(key=self.key, command=swap, load=SWAP.load)
-
-    def hear(self, answer: Reply) -> bool:
-        if answer == 1:
-            return True
-        kept, seconds, micros = cast("tuple[bytes | None, bytes, bytes]", answer)
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
-        state = None if kept is None else decode(kept)
-        self.ttl_ms = 0
-        for index, (op, _, args) in zip(self.indices, self.items, strict=True):
-            state, self.ttl_ms, self.replies[index] = op.py(state, now_ms, args)
-            if self.ttl_ms <= 0:
-                state = None
-        self.expected = kept or b""
-        self.new = b"" if state is None else encode(state)
-        return False
-
-
-def _name(prefix: bytes, key: Key) -> bytes:
-    """Write a key for Redis: prefix, and in braces, which a cluster places it by, the first part.
-
-    A brace inside the first part ends what is looked at, for all keys that share it alike.
+    Args:
+        questions: What can be asked.
+        new_line: Makes a line that waits on the running loop.
     """
-    first, rest = encode_key(key[:1]), encode_key(key[1:])
-    return prefix + f"{{{first}}}{rest}".encode("utf-8", "surrogatepass")
+
+    def __init__(self, questions: Questions, new_line: Callable[[], Line]) -> None:
+        self._questions = questions
+        self._new_line = new_line
+        self._lines: dict[asyncio.AbstractEventLoop, _Kept] = {}
+        self._pid = os.getpid()
+        self._closed = False
+
+    async def run(self, items: Sequence[Item]) -> list[Plain]:
+        """Run operations; see `RedisStore.run`."""
+        return await self._questions.run(await self._line(), items)
+
+    async def get(self, key: Key) -> bytes | None:
+        """Return the value under `key`; see `Store.get`."""
+        return await self._questions.get(await self._line(), key)
+
+    async def put(self, key: Key, value: bytes, *, ttl_ms: int, if_absent: bool = False) -> bool:
+        """Keep a value; see `Store.put`."""
+        return await self._questions.put(await self._line(), key, value, ttl_ms=ttl_ms, if_absent=if_absent)
+
+    async def delete(self, key: Key) -> None:
+        """Forget `key`, its state and its value; see `Store.delete`."""
+        await self._questions.delete(await self._line(), key)
+
+    async def close(self) -> None:
+        """Close the connections of the running loop, those in use when they are done."""
+        kept = self._of_this_process().get(asyncio.get_running_loop())
+        if kept is not None:
+            await kept.line.close()
+
+    def close_soon(self) -> None:
+        """Have every loop close its connections; called from outside of them."""
+        self._closed = True
+        for loop, kept in list(self._of_this_process().items()):
+            with contextlib.suppress(RuntimeError):  # closed meanwhile, and its connections with it
+                loop.call_soon_threadsafe(_begin_closing, loop, kept.line)
+
+    async def _line(self) -> Line:
+        lines, loop = self._of_this_process(), asyncio.get_running_loop()
+        kept = lines.get(loop)
+        if kept is None:
+            for other in [other for other in list(lines) if other.is_closed()]:
+                lines.pop(other, None)
+            line = self._new_line()
+            if self._closed:
+                await line.close()
+            # A loop that ends properly ends its asynchronous generators while it can still close connections.
+            kept = lines[loop] = _Kept(line, _until_the_loop_ends(lines, loop, line))
+            await anext(kept.watch)
+        return kept.line
+
+    def _of_this_process(self) -> dict[asyncio.AbstractEventLoop, _Kept]:
+        """Return the lines; a forked child leaves those of its parent alone."""
+        if self._pid != os.getpid():
+            _abandoned.append(self._lines)
+            self._lines, self._pid = {}, os.getpid()
+        return self._lines
+
+
+def _begin_closing(loop: asyncio.AbstractEventLoop, line: Line) -> None:
+    _ = loop.create_task(line.close())  # never waits, so that nothing can end it half way
+
+
+async def _until_the_loop_ends(
+    lines: dict[asyncio.AbstractEventLoop, _Kept], loop: asyncio.AbstractEventLoop, line: Line
+) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        lines.pop(loop, None)
+        await line.close()

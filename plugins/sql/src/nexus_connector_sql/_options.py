@@ -17,10 +17,11 @@ class SqlOptions:
     8
     """
 
-    timeout_seconds: float = option(
-        2.0,
-        "Time after which a database has failed to answer. ``timeout_seconds`` in the query of a store's URL wins.",
-        validator=[above(0), validators.le(60)],
+    timeout_seconds: float | None = option(
+        None,
+        "Time after which a database has failed to answer; 0.1 for a shared store on PostgreSQL and 2 for any other "
+        "unless it is set. ``timeout_seconds`` in the query of a store's URL wins.",
+        validator=validators.optional([above(0), validators.le(60)]),
         unit="s",
     )
     max_connections: int = option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,9 @@ from ._store import SqlStore
 _SQLITE: Final = {"sqlite", "sqlite+pysqlite"}
 _POSTGRESQL: Final = {"postgresql", "postgresql+psycopg"}
 _TIMEOUT: Final = "timeout_seconds"
+_SHARED_SECONDS: Final = 0.1
+"""A shared store stands before every call. SQLite has more: its writers wait for each other, not for a network."""
+_SECONDS: Final = 2.0
 _FORMS: Final = "sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user:password@host/database"
 
 
@@ -34,7 +38,7 @@ class SqlStores:
         self._options = options
 
     @hookimpl
-    def store(self, url: str) -> Store | None:
+    def store(self, url: str, role: str) -> Store | None:
         """Open a store.
 
         Raises:
@@ -43,46 +47,48 @@ class SqlStores:
         scheme = url.partition(":")[0]
         if scheme not in _SQLITE | _POSTGRESQL:
             return None
-        where, timeout_seconds = self._read(url, scheme)
-        database = _sqlite(where) if scheme in _SQLITE else _postgresql(where, self._options.max_connections)
-        return SqlStore(database, timeout_seconds=timeout_seconds)
-
-    def _read(self, url: str, scheme: str) -> tuple[URL, float]:
-        """Return the URL for the driver, and the time that it may take."""
-        try:
-            where = make_url(url)
-        except (ArgumentError, ValueError):  # its text repeats the URL
-            where = None
-        if where is None:
-            raise ConfigurationError(f"A {scheme}:// store has no valid URL.", hint=f"Write {_FORMS}.")
+        where = _read(url, scheme, role)
         asked = where.query.get(_TIMEOUT)
-        if asked is None:
-            return where, self._options.timeout_seconds
-        try:
-            options = SqlOptions(timeout_seconds=float(str(asked)))
-        except ValueError:
-            hint = "Write seconds above 0, at most 60, as timeout_seconds=0.1."
-            raise ConfigurationError(f"The URL of a {scheme}:// store: {_TIMEOUT} is not valid.", hint=hint) from None
-        return where.difference_update_query([_TIMEOUT]), options.timeout_seconds
+        where = where.difference_update_query([_TIMEOUT])
+        seconds = self._options.timeout_seconds if asked is None else _seconds(asked, scheme, role)
+        if scheme in _SQLITE:
+            return SqlStore(_sqlite(where, role), timeout_seconds=seconds or _SECONDS)
+        database = _postgresql(where, role, self._options.max_connections)
+        return SqlStore(database, timeout_seconds=seconds or (_SHARED_SECONDS if role == "shared" else _SECONDS))
 
 
-def _sqlite(where: URL) -> Database:
+def _read(url: str, scheme: str, role: str) -> URL:
+    with suppress(ArgumentError, ValueError):  # whose texts repeat the URL
+        return make_url(url)
+    raise ConfigurationError(f"stores.{role}: the {scheme}:// URL cannot be read.", hint=f"Write {_FORMS}.")
+
+
+def _seconds(asked: object, scheme: str, role: str) -> float | None:
+    with suppress(ValueError):
+        return SqlOptions(timeout_seconds=float(str(asked))).timeout_seconds
+    hint = "Write seconds above 0, at most 60, as timeout_seconds=0.1."
+    raise ConfigurationError(f"stores.{role}: {_TIMEOUT} of the {scheme}:// URL is not valid.", hint=hint)
+
+
+def _sqlite(where: URL, role: str) -> Database:
     path = where.database
     if not path or path == ":memory:" or path.startswith("file:") or where.query or where.host:
         hint = (
             "Write sqlite:///relative/path.db or sqlite:////absolute/path.db; memory:// for what ends with the process."
         )
-        raise ConfigurationError("A sqlite:// store is a file, named by its path alone.", hint=hint)
+        raise ConfigurationError(f"stores.{role}: a sqlite:// store is a file, named by its path alone.", hint=hint)
     # Absolute from here on: a process that changes its directory later goes on in the same file.
-    return Sqlite(where.set(drivername="sqlite+pysqlite", database=str(Path(path).absolute())))
+    url = where.set(drivername="sqlite+pysqlite", database=str(Path(path).absolute()))
+    return Sqlite(url, survives_power_failure=role == "durable")
 
 
-def _postgresql(where: URL, max_connections: int) -> Database:
+def _postgresql(where: URL, role: str, max_connections: int) -> Database:
     try:
         from ._postgresql import Postgresql
     except ImportError as error:
         hint = 'pip install "nexus-connector-sql[postgresql]".'
-        raise ConfigurationError("A postgresql:// store needs psycopg, which is not installed.", hint=hint) from error
+        message = f"stores.{role}: a postgresql:// store needs psycopg, which is not installed."
+        raise ConfigurationError(message, hint=hint) from error
     return Postgresql(where.set(drivername="postgresql+psycopg"), max_connections)
 
 

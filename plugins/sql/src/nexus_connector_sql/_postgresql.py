@@ -5,40 +5,37 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
-from sqlalchemy import (
-    ARRAY,
-    URL,
-    BigInteger,
-    Connection,
-    Engine,
-    QueuePool,
-    Table,
-    bindparam,
-    cast,
-    create_engine,
-    event,
-    extract,
-    func,
-    text,
-)
+import sqlalchemy
+from sqlalchemy import URL, BigInteger, Connection, Engine, QueuePool, Table, create_engine, event, extract, func
 from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
-from ._database import asked
+from ._database import State, asked
+from ._schema import states
 
 T = TypeVar("T")
 
 _LOOK_SECONDS: Final = 0.02
 """How often a connection that waits looks at its deadline."""
 _SCHEMA_LOCK: Final = int.from_bytes(sha256(b"nexus_connector_schema").digest()[:8], signed=True)
-_LOCK: Final = text("SELECT pg_advisory_xact_lock(lock) FROM unnest(:locks) AS lock").bindparams(
-    bindparam("locks", type_=ARRAY(BigInteger))
-)
+_LOCK: Final = "SELECT pg_advisory_xact_lock(lock) FROM unnest(%s::bigint[]) AS lock"
+_READ: Final = f"""
+    SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, key, state, expires_ms
+    FROM (SELECT 1) AS one LEFT JOIN {states.name} ON key = ANY(%s::bytea[])
+""".encode()  # noqa: S608  # the name of a table of ours
+_WRITE: Final = f"""
+    INSERT INTO {states.name} (key, state, expires_ms)
+    SELECT * FROM unnest(%s::bytea[], %s::text[], %s::bigint[])
+    ON CONFLICT (key) DO UPDATE SET state = excluded.state, expires_ms = excluded.expires_ms
+""".encode()  # noqa: S608
+_DELETE: Final = f"DELETE FROM {states.name} WHERE key = ANY(%s::bytea[])".encode()  # noqa: S608
 _RECYCLE_SECONDS: Final = 300
 _SLOWEST_CONNECT_SECONDS: Final = 2
 """What libpq takes for the shortest time of connecting; nobody waits for it."""
@@ -113,22 +110,61 @@ class Postgresql:
         """Set the deadline of this thread."""
         asked.deadline = deadline
 
+    def read(self, connection: Connection, keys: Collection[bytes]) -> tuple[int, Sequence[State]]:
+        """Begin, take the locks and read what is there then, in one round trip."""
+        with _together(connection) as raw:
+            raw.execute("BEGIN")  # psycopg's own would be waited for
+            raw.execute(_LOCK, [_locks(keys)])
+            cursor = raw.execute(_READ, [list(keys)])
+        found: list[tuple[int, bytes | None, str, int]] = cursor.fetchall()
+        return found[0][0], [(key, state, expires_ms) for _, key, state, expires_ms in found if key is not None]
+
+    def write(self, connection: Connection, rows: Sequence[State], gone: Collection[bytes]) -> None:
+        """Write, delete and commit, in one round trip; a commit after this one finds nothing to do."""
+        with _together(connection) as raw:
+            if rows:
+                raw.execute(_WRITE, [list(column) for column in zip(*rows, strict=True)])
+            if gone:
+                raw.execute(_DELETE, [list(gone)])
+            raw.execute("COMMIT")
+
     def lock(self, connection: Connection, keys: Collection[bytes]) -> None:
         """Take a lock of each key, in an order that all processes share, so that none waits in a circle."""
-        locks = sorted({int.from_bytes(sha256(key).digest()[:8], signed=True) for key in keys})
-        connection.execute(_LOCK, {"locks": locks})
+        connection.exec_driver_sql(_LOCK, (_locks(keys),))
 
     def lock_schema(self, connection: Connection) -> None:
         """Take the lock of the schema."""
-        connection.execute(_LOCK, {"locks": [_SCHEMA_LOCK]})
+        connection.exec_driver_sql(_LOCK, ([_SCHEMA_LOCK],))
 
     def now_ms(self) -> ColumnElement[int]:
         """Return the time of the server, not that at which the transaction began."""
-        return cast(func.floor(extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
+        return sqlalchemy.cast(func.floor(extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
 
     def insert(self, table: Table, rows: Sequence[dict[str, object]]) -> Insert:
         """Return an insertion."""
         return insert(table).values(rows)
+
+    def describe(self, connection: Connection) -> str:
+        """Return product and version: the first two words of what the server says about itself."""
+        said: str = connection.exec_driver_sql("SELECT version()").scalar_one()
+        return " ".join(said.split()[:2])
+
+
+def _locks(keys: Collection[bytes]) -> list[int]:
+    return sorted({int.from_bytes(sha256(key).digest()[:8], signed=True) for key in keys})
+
+
+@contextmanager
+def _together(connection: Connection) -> Generator[psycopg.Connection[Any]]:
+    """Send all statements at once and wait for their results at the end; SQLAlchemy would wait for each of them."""
+    raw: psycopg.Connection[Any] = cast("Any", connection.connection.driver_connection)
+    try:
+        with raw.pipeline():
+            yield raw
+    except psycopg.Error as error:
+        if raw.closed:  # its place in the pool is for another one
+            connection.invalidate(error)
+        raise DBAPIError(None, None, error, hide_parameters=True) from error
 
 
 def _within(seconds: float, connect: Callable[[], TimedConnection]) -> TimedConnection:

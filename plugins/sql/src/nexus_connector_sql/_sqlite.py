@@ -11,16 +11,30 @@ from contextlib import closing
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import URL, BigInteger, Connection, Engine, QueuePool, Table, create_engine, event, literal
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Connection,
+    Engine,
+    QueuePool,
+    Table,
+    create_engine,
+    delete,
+    event,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import ColumnElement
 
-from ._database import asked
+from ._database import State, asked
+from ._schema import states
 
 _READS: Final = "nexus_connector_reads"
 """Execution option of a transaction that does not wait for the writer."""
 
+_COLUMNS: Final = ("key", "state", "expires_ms")
 _PAUSE_SECONDS: Final = (0.0005, 0.002)
 """How long somebody who waits for another writer looks away, at least and at most."""
 
@@ -30,6 +44,8 @@ class Sqlite:
 
     Args:
         url: Its path is absolute.
+        survives_power_failure: Whether every commit is forced to the disk. Without it the last ones may be gone when
+            the machine dies, never when the process does.
         clock: The time of day in seconds.
     """
 
@@ -37,8 +53,11 @@ class Sqlite:
     reading: Mapping[str, object] = MappingProxyType({_READS: True})
     single: Mapping[str, object] = MappingProxyType({})
 
-    def __init__(self, url: URL, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: URL, *, survives_power_failure: bool = True, clock: Callable[[], float] = time.time
+    ) -> None:
         self.url = url
+        self._synchronous = "FULL" if survives_power_failure else "NORMAL"
         self._clock = clock
 
     def engine(self, timeout_seconds: float) -> Engine:
@@ -52,13 +71,27 @@ class Sqlite:
             hide_parameters=True,
         )
         event.listen(engine, "do_connect", self._before_connecting)
-        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "connect", self._prepare)
         event.listen(engine, "begin", _begin)
         return engine
 
     def answer_by(self, deadline: float) -> None:
         """Set the deadline of this thread, up to which it waits for other writers; nothing bounds the disk."""
         asked.deadline = deadline
+
+    def read(self, connection: Connection, keys: Collection[bytes]) -> tuple[int, Sequence[State]]:
+        """Read states: a transaction that writes is the only one, and it has begun."""
+        wanted = select(states.c.key, states.c.state, states.c.expires_ms).where(states.c.key.in_(keys))
+        return self._now_ms(), [(row.key, row.state, row.expires_ms) for row in connection.execute(wanted)]
+
+    def write(self, connection: Connection, rows: Sequence[State], gone: Collection[bytes]) -> None:
+        """Write and delete states."""
+        if rows:
+            insertion = self.insert(states, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+            renewed = {name: insertion.excluded[name] for name in ("state", "expires_ms")}
+            connection.execute(insertion.on_conflict_do_update(index_elements=[states.c.key], set_=renewed))
+        if gone:
+            connection.execute(delete(states).where(states.c.key.in_(gone)))
 
     def lock(self, connection: Connection, keys: Collection[bytes]) -> None:
         """Do nothing: a transaction that writes is the only one."""
@@ -68,11 +101,18 @@ class Sqlite:
 
     def now_ms(self) -> ColumnElement[int]:
         """Return the time of this machine."""
-        return literal(int(self._clock() * 1000 + 1e-6), BigInteger)
+        return literal(self._now_ms(), BigInteger)
 
     def insert(self, table: Table, rows: Sequence[dict[str, object]]) -> Insert:
         """Return an insertion."""
         return insert(table).values(rows)
+
+    def describe(self, connection: Connection) -> str:
+        """Return product and version."""
+        return f"SQLite {connection.exec_driver_sql('SELECT sqlite_version()').scalar_one()}"
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000 + 1e-6)
 
     def _before_connecting(self, *_: object) -> None:
         """Make the file, for its owner only; SQLite gives its companions the same rights."""
@@ -83,14 +123,13 @@ class Sqlite:
             message = f"{error.strerror or error} ({path})"
             raise sqlite3.OperationalError(message) from None
 
-
-def _prepare(connection: Any, _: object) -> None:
-    raw: sqlite3.Connection = connection
-    with closing(raw.cursor()) as cursor:
-        if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            # SQLite waits for nobody here, whatever its busy timeout: several may meet a new file at once.
-            _once_free(lambda: cursor.execute("PRAGMA journal_mode=WAL"))
-        cursor.execute("PRAGMA synchronous=FULL")
+    def _prepare(self, connection: Any, _: object) -> None:
+        raw: sqlite3.Connection = connection
+        with closing(raw.cursor()) as cursor:
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                # SQLite waits for nobody here, whatever its busy timeout: several may meet a new file at once.
+                _once_free(lambda: cursor.execute("PRAGMA journal_mode=WAL"))
+            cursor.execute(f"PRAGMA synchronous={self._synchronous}")
 
 
 def _begin(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 import attrs
-from sqlalchemy import Connection, Engine, Table, delete, literal, select
+from sqlalchemy import Connection, Engine, Table, delete, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -79,9 +79,9 @@ class SqlStore:
         if not items:
             return []
         keys = [stored(key) for _, key, _ in items]
-        with self._asking() as connection:
-            self._database.lock(connection, keys)
-            now, kept = self._read(connection, set(keys))
+        with self._asking(self._database.single) as connection:
+            now, found = self._database.read(connection, set(keys))
+            kept: dict[bytes, Plain] = {key: json.loads(state) for key, state, expires_ms in found if expires_ms > now}
             replies: list[Plain] = []
             changed: dict[bytes, tuple[Plain, int]] = {}
             for (op, _, args), key in zip(items, keys, strict=True):
@@ -90,7 +90,12 @@ class SqlStore:
                 kept[key] = state if ttl_ms > 0 else None
                 changed[key] = (state, now + ttl_ms)
                 replies.append(reply)
-            self._write(connection, changed)
+            rows = [
+                (key, json.dumps(state, allow_nan=False), expires_ms)
+                for key, (state, expires_ms) in sorted(changed.items())
+                if state is not None
+            ]
+            self._database.write(connection, rows, [key for key, (state, _) in changed.items() if state is None])
         self._sweep_when_due(len(changed))
         return replies
 
@@ -125,6 +130,11 @@ class SqlStore:
             for table in (states, values):
                 connection.execute(delete(table).where(table.c.key == name))
 
+    def describe(self) -> str:
+        """Return product and version, as ``PostgreSQL 16.2``."""
+        with self._asking(self._database.reading) as connection:
+            return self._database.describe(connection)
+
     def close(self) -> None:
         """Close the connections of this process."""
         with self._lock_of_this_process():
@@ -132,31 +142,6 @@ class SqlStore:
             held, self._open = self._open, None
         if held is not None:
             held.engine.dispose()
-
-    def _read(self, connection: Connection, keys: set[bytes]) -> tuple[int, dict[bytes, Plain]]:
-        """Return the time and the living states; asked after the locks were taken, so that neither is old."""
-        one = select(literal(1).label("one")).subquery("one")
-        found = connection.execute(
-            select(self._database.now_ms().label("now"), states.c.key, states.c.state, states.c.expires_ms).select_from(
-                one.outerjoin(states, states.c.key.in_(keys))
-            )
-        ).all()
-        now: int = found[0].now
-        return now, {row.key: json.loads(row.state) for row in found if row.key is not None and row.expires_ms > now}
-
-    def _write(self, connection: Connection, changed: dict[bytes, tuple[Plain, int]]) -> None:
-        rows: list[dict[str, object]] = [
-            {"key": key, "state": json.dumps(state, allow_nan=False), "expires_ms": expires_ms}
-            for key, (state, expires_ms) in sorted(changed.items())
-            if state is not None
-        ]
-        gone = [key for key, (state, _) in changed.items() if state is None]
-        if rows:
-            insertion = self._database.insert(states, rows)
-            renewed = {name: insertion.excluded[name] for name in ("state", "expires_ms")}
-            connection.execute(insertion.on_conflict_do_update(index_elements=[states.c.key], set_=renewed))
-        if gone:
-            connection.execute(delete(states).where(states.c.key.in_(gone)))
 
     def _sweep_when_due(self, written: int) -> None:
         """Drop some of what has expired, more than was written since the last time."""

@@ -1,0 +1,225 @@
+"""Twins: the steps of the machine once more, in Lua 5.1, for stores that run them on the spot.
+
+They say the same in the same order as `_machine`, `_state` and `_ledger`; random sequences hold both to one result.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_STATE: Final = """\
+local now = now_ms * 1000
+local s = {now, 0, 0, {}, {}, {}, {}, {}}
+local function living(rows, first, second)
+  local kept = {}
+  for _, row in ipairs(rows) do
+    if row[first] > now or (second and row[second] > now) then kept[#kept + 1] = row end
+  end
+  return kept
+end
+if type(state) == 'table' then
+  s = {state[1], state[2] > now and state[2] or 0, state[3] > now and state[3] or 0, {},
+       living(state[5], 3, 4), living(state[6], 4), living(state[7], 2), state[8]}
+  if #state[4] > 0 and state[4][2] > now then s[4] = state[4] end
+end
+local function ttl()
+  local latest = math.max(now, s[2], s[3], s[4][2] or 0)
+  for _, row in ipairs(s[5]) do latest = math.max(latest, row[3], row[4]) end
+  for _, row in ipairs(s[6]) do latest = math.max(latest, row[4]) end
+  for _, row in ipairs(s[7]) do latest = math.max(latest, row[2]) end
+  return math.floor((latest - now) / 1000) + 60000
+end
+local function limit(name)
+  for _, row in ipairs(s[5]) do if row[1] == name then return row end end
+  s[5][#s[5] + 1] = {name, -2^50, 0, 0}
+  return s[5][#s[5]]
+end
+"""
+
+TAKE_LUA: Final = (
+    _STATE
+    + """\
+local max_wait, pause, whose, permits, permit, queued, wanted, cost, paces =
+  args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8], args[9]
+local function tenant(name)
+  for _, row in ipairs(s[6]) do if row[1] == name then return row end end
+  if #s[6] >= 256 then
+    local oldest = 1
+    for place, row in ipairs(s[6]) do if row[4] < s[6][oldest][4] then oldest = place end end
+    table.remove(s[6], oldest)
+  end
+  s[6][#s[6] + 1] = {name, 0, 0, 0}
+  return s[6][#s[6]]
+end
+local function later(at, why)
+  return at - now <= max_wait and 2 or 1, at - now, why, 0
+end
+local function admit()
+  if permits > 0 and #s[7] >= permits then
+    local at = math.max(s[3] + 5000, now + 20000)
+    if at - now <= max_wait then s[3] = at end
+    return later(at, 'concurrency')
+  end
+  local slot, why, step, latest = now, '', 0, 0
+  if s[2] > slot then slot, why = s[2], 'pause' end
+  if #s[4] > 0 and cost > s[4][1] and s[4][2] > slot then slot, why = s[4][2], 'remaining' end
+  for _, pace in ipairs(paces) do
+    if pace[2] == 1 then
+      local row = limit(pace[1])
+      local earliest = row[2] - pace[4]
+      if step == 0 or earliest > latest then latest, step = earliest, pace[3] end
+      if earliest > slot then slot, why = earliest, pace[1] end
+    end
+  end
+  local own, own_why = now, ''
+  for _, pace in ipairs(paces) do
+    if pace[2] ~= 1 then
+      local row = limit(pace[1])
+      local earliest = row[2] - pace[4]
+      if queued == 0 then earliest = math.max(earliest, row[3]) end
+      if earliest > own then own, own_why = earliest, pace[1] end
+    end
+  end
+  if own > slot + 50000 then
+    if own - now <= max_wait and queued == 0 then
+      for _, pace in ipairs(paces) do
+        if pace[2] ~= 1 then
+          local row = limit(pace[1])
+          row[3] = math.max(row[3], own + pace[3])
+        end
+      end
+    end
+    local kind, us, reason, block = later(own, own_why)
+    return kind, kind == 2 and us - 25000 or us, reason, block
+  end
+  if own > slot then slot, why = own, own_why end
+  local room, shares = max_wait, whose ~= '' and step > 0
+  if shares then
+    local row = tenant(whose)
+    row[4] = math.max(row[4], now + math.max(10000000, 32 * step))
+    if #s[6] > 1 and row[2] > slot then
+      room = row[2] > slot + 4 * #s[6] * step and math.min(max_wait, 50000) or math.floor(max_wait / 4)
+    end
+  end
+  if slot - now > room and room < max_wait then
+    local row = tenant(whose)
+    local at = math.max(row[3] + step, slot - 50000, now + 20000)
+    if at - now <= max_wait then row[3] = at end
+    return later(at, 'share')
+  end
+  if slot - now > max_wait then return 1, slot - now, why, 0 end
+  local block = 1
+  if room >= max_wait and slot <= now and wanted > 1 then
+    local free = wanted * 2
+    for _, pace in ipairs(paces) do
+      free = math.min(free, math.floor((now - math.max(now, limit(pace[1])[2]) + pace[4]) / pace[3]) + 1)
+    end
+    if #s[4] > 0 and cost > 0 then free = math.min(free, math.floor(s[4][1] / cost)) end
+    block = math.max(1, math.floor(free / 2))
+  end
+  s[1] = s[1] + 1
+  local before = {}
+  for _, pace in ipairs(paces) do
+    local row = limit(pace[1])
+    before[#before + 1] = {pace[1], row[2]}
+    row[2] = math.max(row[2], slot) + block * pace[3]
+    row[4] = math.max(row[4], row[2] + pace[5])
+  end
+  local share = 0
+  if shares then
+    local row = tenant(whose)
+    share = row[2]
+    local most = slot + 5 * #s[6] * step
+    row[2] = math.min(math.max(share, now) + block * #s[6] * step, math.max(share, most))
+  end
+  local taken = 0
+  if #s[4] > 0 and s[4][2] > slot then
+    taken = math.min(s[4][1], block * cost)
+    s[4][1] = s[4][1] - taken
+  end
+  if permits > 0 then s[7][#s[7] + 1] = {s[1], slot + permit} end
+  s[8] = {s[1], whose, share, taken, before}
+  return 0, slot - now, why, block
+end
+if pause > 0 then s[2] = math.max(s[2], now + pause) end
+local kind, us, why, block = admit()
+return s, ttl(), {kind, us, kind == 0 and s[1] or 0, block, why}
+"""
+)
+
+GIVE_LUA: Final = (
+    _STATE
+    + """\
+local number, sent, pause, left, reset = args[1], args[2], args[3], args[4], args[5]
+if sent == 0 and #s[8] > 0 and s[8][1] == number then
+  for _, old in ipairs(s[8][5]) do limit(old[1])[2] = old[2] end
+  for _, row in ipairs(s[6]) do if row[1] == s[8][2] then row[2] = s[8][3] end end
+  if #s[4] > 0 then s[4][1] = s[4][1] + s[8][4] end
+  s[8] = {}
+end
+local permits = {}
+for _, row in ipairs(s[7]) do if row[1] ~= number then permits[#permits + 1] = row end end
+s[7] = permits
+if pause > 0 then s[2] = math.max(s[2], now + pause) end
+if left >= 0 and reset > 0 then
+  if #s[4] > 0 and now + reset <= s[4][2] + 2000000 then
+    s[4][1] = math.min(s[4][1], left)
+  else
+    s[4] = {left, now + reset}
+  end
+end
+return s, ttl(), {math.max(0, s[2] - now)}
+"""
+)
+
+LOOK_LUA: Final = (
+    _STATE
+    + """\
+local ahead = {}
+for _, row in ipairs(s[5]) do ahead[#ahead + 1] = {row[1], math.max(0, row[2] - now)} end
+local left, left_us = -1, 0
+if #s[4] > 0 then left, left_us = s[4][1], s[4][2] - now end
+return state, ttl(), {math.max(0, s[2] - now), left, left_us, #s[7], #s[6], ahead}
+"""
+)
+
+RESERVE_LUA: Final = """\
+local cost, budgets = args[1], args[2]
+local rows, lasts = type(state) == 'table' and state or {}, 0
+local function row_of(name, window)
+  for _, row in ipairs(rows) do
+    if row[1] == name then
+      if row[2] < window then row[2], row[3] = window, 0 end
+      return row
+    end
+  end
+  rows[#rows + 1] = {name, window, 0}
+  return rows[#rows]
+end
+local full, wait = '', 0
+for _, budget in ipairs(budgets) do
+  local row = row_of(budget[1], budget[2])
+  lasts = math.max(lasts, budget[3])
+  if row[3] + cost > budget[4] and budget[3] > wait then full, wait = budget[1], budget[3] end
+end
+local windows = {}
+for _, budget in ipairs(budgets) do
+  local row = row_of(budget[1], budget[2])
+  if full == '' then row[3] = row[3] + cost end
+  windows[#windows + 1] = row[2]
+end
+return rows, lasts + 86400000, {full, wait, windows}
+"""
+
+SETTLE_LUA: Final = """\
+if type(state) ~= 'table' then return nil, 0, 0 end
+local more, windows, lasts = args[1], args[2], args[3]
+for _, row in ipairs(state) do
+  for _, window in ipairs(windows) do
+    if row[1] == window[1] and row[2] == window[2] then row[3] = math.max(0, row[3] + more) end
+  end
+end
+return state, lasts + 86400000, 0
+"""
+
+SPENT_LUA: Final = "return state, 86400000 * 32, type(state) == 'table' and state or {}"

@@ -1,0 +1,142 @@
+"""Wires: one connection to a server, over redis-py; one kind blocks its thread, the other waits on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, TypeAlias, cast
+
+import redis
+from redis import connection as blocking_drivers
+from redis.asyncio import connection as loop_drivers
+
+from ._address import Address, Host
+
+Reply: TypeAlias = object
+"""Bytes, a number, a list of these, ``None``, or a `redis.ResponseError`."""
+
+
+def command(*parts: bytes) -> bytes:
+    r"""Write a command as Redis reads it.
+
+    >>> command(b"GET", b"k")
+    b'*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
+    """
+    return b"*%d\r\n" % len(parts) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
+
+
+class Wire(Protocol):
+    """One connection. Whatever is raised here, it is of no use any more; only `end` is left to be called."""
+
+    async def connect(self) -> None:
+        """Connect, log in and select the database."""
+        ...
+
+    async def is_stale(self) -> bool:
+        """Say whether the server has closed it, or something lies there that nobody has asked for."""
+        ...
+
+    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
+        """Send commands and read their replies, in one round trip.
+
+        Args:
+            data: The commands.
+            count: How many replies they have.
+        """
+        ...
+
+    async def end(self) -> None:
+        """Close it, without waiting for anybody."""
+        ...
+
+
+class MakeWire(Protocol):
+    """Makes a wire, not connected yet."""
+
+    def __call__(self, address: Address, host: Host | None, settings: Mapping[str, Any], seconds: float) -> Wire:
+        """Make it.
+
+        Args:
+            address: Says how Redis is spoken to.
+            host: To whom; ``None``: the unix socket.
+            settings: Those of the address, or of its sentinels.
+            seconds: Longest wait for a connection and for an answer.
+        """
+        ...
+
+
+class BlockingWire:
+    """Blocks its thread: what is awaited here never suspends. See `MakeWire` for the arguments."""
+
+    def __init__(self, address: Address, host: Host | None, settings: Mapping[str, Any], seconds: float) -> None:
+        self.driver: Final = cast("Any", address.connection(blocking_drivers, host, settings, seconds))
+
+    async def connect(self) -> None:
+        self.driver.connect()
+
+    async def is_stale(self) -> bool:
+        return bool(self.driver.can_read(0))
+
+    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
+        self.driver.send_packed_command([data], check_health=False)
+        return [self._read() for _ in range(count)]
+
+    async def end(self) -> None:
+        self.driver.disconnect()
+
+    def _read(self) -> Reply:
+        try:
+            return cast("Reply", self.driver.read_response())
+        except redis.ResponseError as error:  # of this one command; the others have their own
+            return error
+
+
+class LoopWire:
+    """Waits on the event loop on which it connected. See `MakeWire` for the arguments."""
+
+    def __init__(self, address: Address, host: Host | None, settings: Mapping[str, Any], seconds: float) -> None:
+        self.driver: Final = cast("Any", address.connection(loop_drivers, host, settings))
+        self._seconds = seconds
+
+    async def connect(self) -> None:
+        async with _patience(self._seconds):
+            await self.driver.connect()
+
+    async def is_stale(self) -> bool:
+        # redis-py 8 gave it this name; before, it read what lay there, which is given up anyhow.
+        look = getattr(self.driver, "can_read", None) or self.driver.can_read_destructive
+        return bool(await look())
+
+    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
+        async with _patience(self._seconds):
+            await self.driver.send_packed_command(data, check_health=False)
+            return [await self._read() for _ in range(count)]
+
+    async def end(self) -> None:
+        await self.driver.disconnect(nowait=True)
+
+    async def _read(self) -> Reply:
+        try:
+            return cast("Reply", await self.driver.read_response())
+        except redis.ResponseError as error:
+            return error
+
+
+@asynccontextmanager
+async def _patience(seconds: float) -> AsyncGenerator[None]:
+    """Give up after so long; but what has come while the loop was busy elsewhere is taken first.
+
+    A loop that did not run for longer than this finds the answer and the end of the time at once. Ending it in two
+    steps lets the reader run before.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as limit:
+            timer = loop.call_later(seconds, limit.reschedule, 0.0)
+            try:
+                yield
+            finally:
+                timer.cancel()
+    except TimeoutError:
+        raise redis.TimeoutError(f"no answer within {seconds:g} s") from None
