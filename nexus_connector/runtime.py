@@ -248,8 +248,14 @@ class Runtime:
 
     def waiting(self, name: str) -> str | None:
         """Say which key a plugin waits for before it has anything to do; ``None``: it takes part somewhere."""
-        key = waiting_for(self.plugins[name], self.options.get(name), self.config)
-        return None if any(name in target.plugins for target in self._targets.values()) else key
+        if any(name in target.plugins for target in self._targets.values()):
+            return None
+        plugin = self.plugins[name]
+        for service in (service for service, tables in self.tables.overrides.items() if name in tables):
+            options = self.tables.read(name, plugin.config, service)
+            if options is not None and waiting_for(plugin, options, self.config) is None:
+                return None
+        return waiting_for(plugin, self.options.get(name), self.config)
 
     def flush(self, timeout_seconds: float) -> None:
         """Wait until receivers and sinks have heard of everything that has happened so far.

@@ -397,8 +397,10 @@ def test_a_plugin_that_takes_part_somewhere_waits_for_nothing() -> None:
     """What it waits for is said as long as no service has a gate or stage of it."""
     with Connector.from_config({"services": {"a": CRM}}, plugins=[QUIET]) as idle:
         assert idle.runtime.waiting("quiet") == "quiet = true"
-    with Connector.from_config({"services": {"a": CRM, "b": {**CRM, "quiet": True}}}, plugins=[QUIET]) as busy:
-        assert busy.runtime.waiting("quiet") is None
+    for check in (True, False):
+        busy = {"services": {"a": CRM, "b": {**CRM, "quiet": True}}}
+        with Connector.from_config(busy, plugins=[QUIET], check=check) as connector:
+            assert connector.runtime.waiting("quiet") is None
 
 
 def test_a_plugin_with_build_hooks_is_asked_though_it_waits() -> None:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypeAlias, Union, cast, get_args, get_origin
 
 import attrs
 
@@ -76,7 +76,7 @@ def fields_of(kind: type[Any]) -> list[Option]:
     """Return the options of a class but those that are tables with a section of their own, with their types."""
     attrs.resolve_types(kind)
     fields: Sequence[Option] = attrs.fields(kind)
-    return [field for field in fields if not attrs.has(type(field.default))]
+    return [field for field in fields if not attrs.has(cast("type[object]", type(field.default)))]
 
 
 def _section(level: int, title: str, kind: type[Any], note: str = "") -> str:

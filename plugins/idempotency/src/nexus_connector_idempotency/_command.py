@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import attrs
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from nexus_connector import Connector, PendingOutcome
 from nexus_connector.errors import InvalidRequestError
 from nexus_connector.verdict import Outcome
 
-_COLUMNS: Final = ("call", "service", "operation", "key", "tenant", "since", "state", "message")
 _STYLES: Final = {"unknown": "red", "in_flight": "dim"}
 _SOURCE: Final = frozenset({"app", "files", "debug"})
 """Names of the options of ``nexus`` itself that every command takes."""
@@ -71,7 +69,7 @@ def _run(invocation: _Invocation, service: str | None, call_id: str | None, outc
         return
     found = connector.outcomes.list(service)
     keeps = any(connector.runtime.target(name).claims is not None for name in connector.runtime.config.services)
-    view = _table(found) if found else _NOTHING if keeps else _NOBODY
+    view = Group(*map(_item, found)) if found else _NOTHING if keeps else _NOBODY
     output.report({"outcomes": [_plain(pending) for pending in found]}, view)
 
 
@@ -88,19 +86,13 @@ def _plain(pending: PendingOutcome) -> dict[str, object]:
     return {**attrs.asdict(pending), "since": pending.since.isoformat()}
 
 
-def _table(found: Sequence[PendingOutcome]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, border_style="dim")
-    for name in _COLUMNS:
-        table.add_column(name, overflow="fold")
-    for pending in found:
-        table.add_row(
-            Text(pending.call_id, style="bold"),
-            Text(pending.service),
-            Text(pending.operation),
-            Text(pending.idempotency_key),
-            Text(pending.tenant_id or ""),
-            Text(f"{pending.since:%Y-%m-%d %H:%M:%S} UTC"),
-            Text(pending.state.replace("_", " "), style=_STYLES[pending.state]),
-            Text(pending.message),
-        )
-    return table
+def _item(pending: PendingOutcome) -> RenderableType:
+    head = Text.assemble(
+        (pending.call_id, "bold"),
+        f"  {pending.operation} of {pending.service}  ",
+        (pending.state.replace("_", " "), _STYLES[pending.state]),
+    )
+    tenant = "" if pending.tenant_id is None else f", tenant {pending.tenant_id}"
+    facts = f"key {pending.idempotency_key}{tenant}, since {pending.since:%Y-%m-%d %H:%M:%S} UTC"
+    lines = [Text(line) for line in (facts, pending.message) if line]
+    return Group(head, Padding(Group(*lines), (0, 0, 0, 2)))
