@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from nexus_connector_limiter._machine import AGAIN, GRANTED, NEAR_US, REFUSED, look
+from nexus_connector_limiter._machine import AGAIN, GRANTED, NEAR_US, REFUSED, Take, look
 from nexus_connector_limiter._quota import Quota, quotas
 
 Makes = Callable[..., Any]
@@ -228,3 +229,9 @@ def test_decisions_are_pure(module: str) -> None:
     allowed = {"__future__", "collections.abc", "typing", "attrs", "re", "math", "nexus_connector.state"}
     allowed |= {"nexus_connector.adapter", "nexus_connector.headers", "nexus_connector.retry_after", "datetime"}
     assert imported <= allowed | ({"threading"} if module == "_leases" else set())
+
+
+def test_the_arguments_are_the_fields_in_their_order() -> None:
+    """What the gate sends is what the step reads: nobody changes one order without the other."""
+    asked = Take(1, 2, "t", 3, 4, 5, 6, 7, (("10/s", 1, 8, 9, 10),))
+    assert tuple(asked.plain()) == attrs.astuple(asked, recurse=False)

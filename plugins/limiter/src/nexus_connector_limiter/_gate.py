@@ -134,7 +134,7 @@ class LimiterGate(Gate):
         self._fits(operation, cost)
         block = self._leases.wanted(mine.key, now) if lease_us else 0
         mine.lease = block > 0
-        return TAKE, self._key, attrs.astuple(self._take(attempt, mine, cost, block=block), recurse=False)
+        return TAKE, self._key, self._take(attempt, mine, cost, block=block).plain()
 
     def judge(self, attempt: Attempt, reply: Plain) -> Refusal | Wait | Again | None:
         """Read when the attempt may be sent, and whether it may at all."""

@@ -65,6 +65,13 @@ class Take:
     cost: int
     paces: Sequence[Pace]
 
+    def plain(self) -> Sequence[Plain]:
+        """Return the fields, in their order: the arguments of `take`."""
+        return (
+            *(self.max_wait, self.pause, self.tenant, self.permits, self.permit),
+            *(self.queued, self.block, self.cost, self.paces),
+        )
+
 
 @attrs.frozen
 class Give:

@@ -72,7 +72,7 @@ class Share:
             permits = max(1, int(self._rules.permits * self._rules.share)) if self._rules.permits else 0
         paces = self._rules.paces(operation, asked.cost, alone=True)
         mine = attrs.evolve(asked, permits=permits, block=0, paces=paces)
-        [reply] = self._store.run([(TAKE, self._key, attrs.astuple(mine, recurse=False))])
+        [reply] = self._store.run([(TAKE, self._key, mine.plain())])
         return Reply(*cast("Sequence[Any]", reply))
 
     def give(self, told: Give) -> None:

@@ -85,7 +85,11 @@ def read(plain: Plain, now: int) -> State:
 
 
 def kept(state: State, now: int, reply: Plain) -> Step:
-    return list(cast("tuple[Plain, ...]", attrs.astuple(state))), ttl_ms(state, now), reply
+    plain: Plain = [
+        *(state.number, state.pause, state.turn, state.learned),
+        *(state.limits, state.tenants, state.permits, state.undo),
+    ]
+    return plain, ttl_ms(state, now), reply
 
 
 def ttl_ms(state: State, now: int) -> int:
