@@ -235,3 +235,16 @@ def test_the_arguments_are_the_fields_in_their_order() -> None:
     """What the gate sends is what the step reads: nobody changes one order without the other."""
     asked = Take(1, 2, "t", 3, 4, 5, 6, 7, (("10/s", 1, 8, 9, 10),))
     assert tuple(asked.plain()) == attrs.astuple(asked, recurse=False)
+
+
+def test_what_was_given_back_is_not_given_back_again(bench: Callable[..., Any]) -> None:
+    """A call that was not sent returns its token to what the vendor says is left once, however often it is told."""
+    desk = bench("100/s")
+    desk.give(left=3, reset=60_000_000)
+    number = desk.granted().number
+    for _ in range(3):
+        desk.give(number, sent=0)
+    for _ in range(3):
+        desk.granted()
+        desk.advance(1)
+    assert desk.take().reason == "remaining"
