@@ -93,7 +93,7 @@ def tests(session: nox.Session) -> None:
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()).resolve() / "coverage")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "--quiet", "--doctest-modules", "--pyargs", *PACKAGES)
-    session.run("coverage", "run", "-m", "pytest", "-m", "not realtime", "--numprocesses=2", "--dist=loadfile")
+    session.run("coverage", "run", "-m", "pytest", "-m", "not realtime", "--numprocesses=3", "--dist=loadfile")
     session.run("coverage", "run", "-m", "pytest", "-m", "realtime")
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
