@@ -94,7 +94,7 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "--quiet", "--doctest-modules", "--pyargs", *PACKAGES)
     session.run("coverage", "run", "-m", "pytest", "-m", "not realtime", "--numprocesses=3", "--dist=loadfile")
-    session.run("coverage", "run", "-m", "pytest", "-m", "realtime")
+    session.run("pytest", "-m", "realtime")
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -16,7 +16,7 @@ import pytest
 Work = Callable[..., object]
 """What a worker does with each order; gets the order's arguments. Its result is sent back, so it must be picklable."""
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 class Processes:

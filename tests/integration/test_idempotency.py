@@ -124,6 +124,7 @@ def crowd(connector: Connector, processes: int, callers: int, keys: int) -> Call
     return make
 
 
+@pytest.mark.realtime
 def test_a_crowd_has_one_effect_per_key(
     vendor: VendorEmulator, effects: Effects, tmp_path: Path, make_processes: MakeProcesses
 ) -> None:

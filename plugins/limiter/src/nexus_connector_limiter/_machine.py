@@ -25,10 +25,8 @@ NEAR_US: Final = 50_000
 """A slot that is so near may be taken by anybody; those further off belong to tenants within their share."""
 POLL_US: Final = 20_000
 """Who waits for what has no known moment comes back after so long, or later if many wait."""
-APART_US: Final = 5_000
-"""So far apart do those come back who wait for a permit."""
-TOLERATED: Final = 4
-"""So many calls may a tenant be ahead of its share."""
+APART_US: Final = 5_000  # so far apart do those come back who wait for a permit
+TOLERATED: Final = 4  # so many calls may a tenant be ahead of its share
 KEPT_US: Final = 10_000_000
 """A tenant that asks for nothing is idle after this, or after 32 calls of the slowest limit."""
 KEPT_STEPS: Final = 32
@@ -67,10 +65,8 @@ class Take:
 
     def plain(self) -> Sequence[Plain]:
         """Return the fields, in their order: the arguments of `take`."""
-        return (
-            *(self.max_wait, self.pause, self.tenant, self.permits, self.permit),
-            *(self.queued, self.block, self.cost, self.paces),
-        )
+        rest = (self.queued, self.block, self.cost, self.paces)
+        return (self.max_wait, self.pause, self.tenant, self.permits, self.permit, *rest)
 
 
 @attrs.frozen
