@@ -139,7 +139,7 @@ def test_no_window_holds_too_many(bench: Callable[..., Any], fullest: Callable[.
 
     _run(Held, bench, fullest)
     print(f"\ngranted {Held.counts['0']}, refused {Held.counts['1']}, told to come again {Held.counts['2']}")
-    assert min(Held.counts.values()) > 100
+    assert min(Held.counts.values()) > 30
 
 
 def naive(state: Plain, now_ms: int, args: Sequence[Any]) -> tuple[Plain, int, Plain]:
