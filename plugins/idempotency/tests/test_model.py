@@ -210,11 +210,11 @@ class Claims(RuleBasedStateMachine):
 
 
 def test_no_divergence_from_the_model() -> None:
-    """200 examples of 50 steps (5,000 with NEXUS_LONG=1): the same word for everybody, at every step."""
+    """500 examples of 50 steps (5,000 with NEXUS_LONG=1): the same word for everybody, at every step."""
     run_state_machine_as_test(
         Claims,
         settings=settings(
-            max_examples=5_000 if LONG else 200,
+            max_examples=5_000 if LONG else 500,
             stateful_step_count=50,
             deadline=None,
             database=None,
@@ -227,7 +227,7 @@ def test_no_divergence_from_the_model() -> None:
     taken = {(ending, word): count for (ending, word, is_taken), count in Claims.ended.items() if is_taken}
     print(f"endings of claims that were taken over: {taken}")
     wanted = [("done", "done"), ("unknown", "unknown"), ("released", "unknown"), ("refused", "free"), ("done", "gone")]
-    assert min(taken.get(each, 0) for each in wanted) >= 5
+    assert min(taken.get(each, 0) for each in wanted) >= 10
     words = {"granted", "in_flight", "unknown", "done", "conflict", "gone", "free", "settled"}
     assert Claims.words == words
 
