@@ -18,7 +18,7 @@ from .errors import ConnectorError, without_frames
 from .events import Event
 from .execution import execute
 from .message import Response
-from .operation import Bulk, CallOptions, Flow, Operation
+from .operation import NO_OPTIONS, Bulk, CallOptions, Flow, Operation
 from .outcomes import AsyncOutcomes
 from .pipeline import ChainEntry
 from .runtime import Runtime
@@ -218,7 +218,7 @@ class AsyncConnector:
         """Do what is built from the compiled service and the call's options; facades end here."""
         self.runtime.loop = asyncio.get_running_loop()
         try:
-            return await execute(self.runtime, self.runtime.loop_io, service, build, options or CallOptions())
+            return await execute(self.runtime, self.runtime.loop_io, service, build, options or NO_OPTIONS)
         except ConnectorError as error:
             raise without_frames(error)  # noqa: B904  # it is the same error
 

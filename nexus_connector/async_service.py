@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from .message import Into, Response
-from .operation import CallOptions, Operation, Page
+from .operation import Operation, Page
 from .service import endless
 from .service_calls import (
     BodyOptions,
@@ -271,7 +271,8 @@ class AsyncService:
     async def _send(
         self, method: str, path: str, into: Into[Any] | None, allow_status: Collection[int], options: Mapping[str, Any]
     ) -> Any:
-        options_of_call: CallOptions = call_options(options)
-        return await self._connector.perform(
-            self.name, lambda: request_operation(method, path, into, allow_status, options), options_of_call
+        return await self._connector.perform_with(
+            self.name,
+            lambda _, __: request_operation(method, path, into, allow_status, options),
+            call_options(options),
         )

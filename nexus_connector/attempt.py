@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -38,7 +38,7 @@ class BeforeRequest(Stage):
         """Take part in a call; see the class."""
         for hook in self._hooks:
             try:
-                changed = await hook(call, request)
+                changed = hook.now(call, request) if hook.is_pure else await hook(call, request)
             except PluginError:
                 raise
             except ConnectorError as error:
@@ -64,10 +64,10 @@ class PickRegion(Stage):
     def __init__(self, region: Region) -> None:
         self._region = region
 
-    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+    def __call__(self, call: Call, request: Request, next: Next) -> Awaitable[Result]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it has nothing to wait for
         """Take part in a call; see the class."""
         call.region = self._region.name
-        return await next(call, request.at(self._region.base_url))
+        return next(call, request.at(self._region.base_url))
 
 
 class Reauthenticate(Stage):
@@ -96,11 +96,20 @@ class Authenticate(Stage):
     name = "credentials"
     slot = 700
 
-    def __init__(self, hooks: Sequence[Hook]) -> None:
+    def __init__(self, hooks: Sequence[Hook], static: Credentials | None) -> None:
         self._hooks = tuple(hooks)
+        # Where only the configuration knows any, nobody is asked, and the service's redactor knows the values already.
+        self._static = static if len(self._hooks) == 1 else None
 
-    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+    def __call__(self, call: Call, request: Request, next: Next) -> Awaitable[Result]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # mostly it has nothing to wait for
         """Take part in a call; see the class."""
+        static = self._static
+        if static is None or call.rejected is not None:
+            return self._ask(call, request, next)
+        call.credentials = static
+        return next(call, static.apply(request))
+
+    async def _ask(self, call: Call, request: Request, next: Next) -> Result:
         try:
             credentials = await self._resolve(call)
         except PluginError:
@@ -140,7 +149,7 @@ class BeforeAttempt(Stage):
         """Take part in a call; see the class."""
         for hook in self._hooks:
             try:
-                changed = await hook(call, request)
+                changed = hook.now(call, request) if hook.is_pure else await hook(call, request)
             except PluginError:
                 raise
             except ConnectorError as error:
@@ -228,7 +237,8 @@ class Send(Stage):
         answered = result.response is not None or call.operation.send is not None
         for hook in self._classify:
             try:
-                changed = await hook(call, verdict, result.response)
+                is_pure, response = hook.is_pure, result.response
+                changed = hook.now(call, verdict, response) if is_pure else await hook(call, verdict, response)
             except PluginError:
                 raise
             except ConnectorError as error:  # it has a verdict to say such things with
@@ -239,21 +249,23 @@ class Send(Stage):
         return result if verdict is core else Result(verdict, result.response)
 
     def _finish(self, call: Call, request: Request, result: Result, started: float) -> None:
-        ended = call.io.now()
-        self._target.record_attempt(call, request, result, started, ended)
+        ended, target = call.io.now(), self._target
+        if target.records:
+            target.record_attempt(call, request, result, started, ended)
         response, verdict = result.response, result.verdict
         status = response.status if response is not None else None
         if status == 429:
             call.emit(RateLimited, by="vendor", retry_after_seconds=verdict.retry_after)
-        call.emit(
-            AttemptFinished,
-            operation=call.operation.name,
-            attempt=call.attempts,
-            region=call.region,
-            status=status,
-            outcome=verdict.outcome,
-            duration_seconds=ended - started,
-        )
+        if target.signals.heard[AttemptFinished]:
+            call.emit(
+                AttemptFinished,
+                operation=call.operation.name,
+                attempt=call.attempts,
+                region=call.region,
+                status=status,
+                outcome=verdict.outcome,
+                duration_seconds=ended - started,
+            )
 
 
 def _broken(call: Call, error: BaseException) -> BaseException:

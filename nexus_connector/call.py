@@ -80,6 +80,7 @@ class Call:
         io: Io,
         deadline: float,
         parent_id: str | None = None,
+        wall_started: datetime | None = None,
     ) -> None:
         self.id = id
         self.parent_id = parent_id
@@ -94,7 +95,7 @@ class Call:
         self.value: Any = None
         self.stream: StreamBody | None = None
         self.started = io.now()
-        self.wall_started = io.wall()
+        self.wall_started = io.wall() if wall_started is None else wall_started
         self.deadline = deadline
         self.attempt_deadline: float | None = None
         self.send_by: float | None = None
@@ -122,7 +123,7 @@ class Call:
             kind: Class of the event.
             fields: Its fields beside service, call_id and at.
         """
-        if self.target.signals.wants(kind):
+        if self.target.signals.heard[kind]:
             redact = self.redactor.text
             is_text = {
                 name: isinstance(value, str) and not isinstance(value, StrEnum) for name, value in fields.items()

@@ -44,6 +44,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
     if credentials is not None:
         secrets = (*secrets, *credentials.revealed())
     hooks = partial(compile_hooks, runtime.registry, service=name, off=runtime.off)
+    tenants = hooks("resolve_tenant")
     setup = _setup(runtime, name, config, adapter)
     stages = _built(hooks("stages"), setup, Stage)
     gates = sorted(_built(hooks("gates"), setup, Gate), key=lambda pair: (pair[1].order, pair[1].name))
@@ -60,7 +61,8 @@ def compile_target(runtime: Runtime, name: str) -> Target:
         claims=next((stage for _, stage in stages if isinstance(stage, Claims) and stage.claims_keys), None),
         max_inline_wait_seconds=runtime.config.max_inline_wait_seconds,
         records=bool(runtime.delivery.hooks),
-        tenants=hooks("resolve_tenant"),
+        finds_tenants=bool(tenants) or config.tenant == "required",
+        tenants=tenants,
         transforms=hooks("transform_response"),
         outbox=lambda: runtime.process.outbox,
         wire=lambda: runtime.process.wire(name),
@@ -166,7 +168,7 @@ def _own_stages(target: Target, hooks: Callable[[str], tuple[Hook, ...]]) -> lis
         own.append(BeforeRequest(before))
     resolvers = hooks("resolve_credentials")
     if target.credentials is not None or len(resolvers) > 1:
-        own += [Reauthenticate(), Authenticate(resolvers)]
+        own += [Reauthenticate(), Authenticate(resolvers, target.credentials)]
     if attempts := hooks("before_attempt"):
         own.append(BeforeAttempt(attempts))
     return own

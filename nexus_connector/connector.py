@@ -16,7 +16,7 @@ from .events import Event
 from .execution import execute
 from .io.drive import drive
 from .message import Request, Response
-from .operation import Bulk, CallOptions, Flow, Operation
+from .operation import NO_OPTIONS, Bulk, CallOptions, Flow, Operation
 from .outcomes import Outcomes
 from .pipeline import ChainEntry
 from .runtime import Runtime
@@ -217,7 +217,7 @@ class Connector:
     ) -> Any:
         """Do what is built from the compiled service and the call's options; facades end here."""
         try:
-            return drive(execute(self.runtime, self.runtime.blocking_io, service, build, options or CallOptions()))
+            return drive(execute(self.runtime, self.runtime.blocking_io, service, build, options or NO_OPTIONS))
         except ConnectorError as error:
             raise without_frames(error)  # noqa: B904  # it is the same error
 

@@ -35,13 +35,20 @@ async def perform(call: Call) -> Any:
     target, operation = call.target, call.operation
     request, result = operation.request, None
     try:
-        await _find_tenant(call)
+        if target.finds_tenants:
+            await _find_tenant(call)
+        chain: Next = target.run_chain
         if operation.send is None:
-            request = _prepare(call, request)
-        chain: Next = target.chain if operation.send is None else target.run_chain
-        call.emit(CallStarted, operation=operation.name, tenant_id=call.tenant_id)
+            request, chain = _prepare(call, request), target.chain
+        if target.signals.heard[CallStarted]:
+            call.emit(CallStarted, operation=operation.name, tenant_id=call.tenant_id)
         result = await chain(call, request)
-        value = await _deliver(call, result)
+        if result.verdict.error is not None:
+            raise result.verdict.error
+        response = result.response
+        if target.transforms and response is not None and operation.send is None:
+            response = await _transform(call, response)
+        value = _parse(call, response)
     except BaseException as error:
         _failed(call, request, result, error)
     _succeeded(call, request, result)
@@ -68,6 +75,8 @@ def _prepare(call: Call, request: Request) -> Request:
         own = request.headers
         request = request.with_headers({name: value for name, value in target.headers.items() if name not in own})
     header, key = target.config.idempotency_header, call.idempotency_key
+    if header is None and key is None:
+        return request
     if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
         message = f"The idempotency key of a call of {call.service} is not 1 to 255 visible ASCII signs."
         raise InvalidRequestError(message, hint="Use an id of your own, as order-1001; nothing was sent.")
@@ -83,22 +92,24 @@ def _prepare(call: Call, request: Request) -> Request:
     return request
 
 
-async def _deliver(call: Call, result: Result) -> Any:
-    """Slot 150: the verdict's error is raised; else hooks transform the response, and it is parsed."""
-    if result.verdict.error is not None:
-        raise result.verdict.error
-    if call.operation.send is not None:
-        return call.value
-    response = result.response
-    if response is None:
-        raise PluginError(
-            f"A stage of {call.service} returned neither a response nor an error.", hint="Mend the stage."
-        )
+async def _transform(call: Call, response: Response) -> Response:
+    """Slot 150: hooks change an answer that is no error."""
     for hook in call.target.transforms:
         changed = await hook(call, response)
         if changed is not None:
             hook.check(call, changed, (Response,))
             response = changed
+    return response
+
+
+def _parse(call: Call, response: Response | None) -> Any:
+    """Slot 150: the answer becomes the result."""
+    if call.operation.send is not None:
+        return call.value
+    if response is None:
+        raise PluginError(
+            f"A stage of {call.service} returned neither a response nor an error.", hint="Mend the stage."
+        )
     try:
         return call.operation.parse(response)
     except ConnectorError:
@@ -123,17 +134,18 @@ def _succeeded(call: Call, request: Request, result: Result | None) -> None:
 
 
 def _tell_success(call: Call, request: Request, result: Result | None) -> None:
-    ended = call.io.now()
-    call.target.record_call(call, request, result, None, ended)
-    status = result.response.status if result is not None and result.response is not None else 0
-    call.emit(
-        CallSucceeded,
-        operation=call.operation.name,
-        tenant_id=call.tenant_id,
-        attempts=call.attempts,
-        duration_seconds=ended - call.started,
-        status=status,
-    )
+    ended, target = call.io.now(), call.target
+    if target.records:
+        target.record_call(call, request, result, None, ended)
+    if target.signals.heard[CallSucceeded]:
+        call.emit(
+            CallSucceeded,
+            operation=call.operation.name,
+            tenant_id=call.tenant_id,
+            attempts=call.attempts,
+            duration_seconds=ended - call.started,
+            status=result.response.status if result is not None and result.response is not None else 0,
+        )
 
 
 def _failed(call: Call, request: Request, result: Result | None, error: BaseException) -> NoReturn:
@@ -161,7 +173,8 @@ def _place(call: Call, error: ConnectorError, result: Result | None) -> None:
 
 def _tell_failure(call: Call, request: Request, result: Result | None, error: BaseException) -> None:
     ended = call.io.now()
-    call.target.record_call(call, request, result, error, ended)
+    if call.target.records:
+        call.target.record_call(call, request, result, error, ended)
     outcome = (
         error.outcome if isinstance(error, ConnectorError) else Outcome.UNKNOWN if call.attempts else Outcome.NOT_SENT
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,9 +13,11 @@ from .call import Call
 from .door import perform
 from .errors import ConnectorError, InvalidRequestError
 from .ids import ulid
-from .operation import Bulk, BulkResult, CallOptions, Flow, ItemOutcome, Operation
+from .operation import NO_OPTIONS, Bulk, BulkResult, CallOptions, Flow, ItemOutcome, Operation
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .io import Io
     from .runtime import Runtime
     from .target import Target
@@ -23,17 +25,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-NO_OPTIONS = CallOptions()
 
-
-async def execute(
+def execute(
     runtime: Runtime,
     io: Io,
     service: str,
     build: Callable[[Target, CallOptions], Operation[Any] | Flow[Any] | Bulk[Any]],
     options: CallOptions = NO_OPTIONS,
-) -> Any:
-    """Build what is to be done and do it.
+) -> Coroutine[Any, Any, Any]:
+    """Build what is to be done, and return what does it.
 
     Args:
         runtime: The runtime.
@@ -46,7 +46,8 @@ async def execute(
         ConnectorError: Whatever went wrong.
     """
     target = runtime.target(service)
-    options = options.named(new_id(io))
+    wall = io.wall()
+    options = options.named(_id_at(io, wall))
     try:
         _check(options)
         thing = build(target, options)
@@ -55,16 +56,20 @@ async def execute(
         error.seal(target.redactor)
         raise
     if isinstance(thing, Operation):
-        return await perform(new_call(target, io, thing, options))
+        return perform(new_call(target, io, thing, options, wall=wall))
     deadline = io.now() + timeout_of(target, thing.name, None, options)
     if isinstance(thing, Flow):
-        return await _flow(target, io, thing, options, deadline)
-    return await _bulk(target, io, thing, options, deadline)
+        return _flow(target, io, thing, options, deadline)
+    return _bulk(target, io, thing, options, deadline)
 
 
 def new_id(io: Io) -> str:
     """Return the id of a new call."""
-    return ulid(int(io.wall().timestamp() * 1000), io.random.getrandbits(80))
+    return _id_at(io, io.wall())
+
+
+def _id_at(io: Io, wall: datetime) -> str:
+    return ulid(int(wall.timestamp() * 1000), io.random.getrandbits(80))
 
 
 def new_call(
@@ -75,6 +80,7 @@ def new_call(
     *,
     parent_id: str | None = None,
     until: float = math.inf,
+    wall: datetime | None = None,
 ) -> Call:
     """Return the call of one operation.
 
@@ -85,17 +91,18 @@ def new_call(
         options: What the caller said, with the call's id.
         parent_id: Id of the call it is a part of.
         until: The parent's deadline.
+        wall: The time of day, if it was just read.
     """
     timeout = timeout_of(target, operation.name, operation.timeout_seconds, options)
-    deadline = min(io.now() + timeout, until)
     return Call(
         id=options.call_id,
         target=target,
         operation=operation,
         options=options,
         io=io,
-        deadline=deadline,
+        deadline=min(io.now() + timeout, until),
         parent_id=parent_id,
+        wall_started=wall,
     )
 
 

@@ -114,11 +114,25 @@ class Hook:
         """Say whether it takes part in what happens to a service; the empty name is that of no service."""
         return self.service in {None, service} and service not in self.off
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether `now` may run it: it waits for nothing."""
+        return self.kind is HookKind.PURE
+
+    def now(self, call: Call, *args: object) -> Any:
+        """Run a pure one inside a call, without a coroutine; a foreign exception becomes a PluginError."""
+        try:
+            return self.function(call, *args)
+        except ConnectorError:
+            raise
+        except Exception as error:
+            raise misuse_of(error) or failure(self, error, call) from error
+
     async def __call__(self, call: Call, *args: object) -> Any:
         """Run it inside a call; a foreign exception becomes a PluginError."""
+        if self.is_pure:
+            return self.now(call, *args)
         try:
-            if self.kind is HookKind.PURE:
-                return self.function(call, *args)
             if self.kind is HookKind.BLOCKING:
                 return await call.io.run(partial(self.function, call, *args))
             return await self.function(call, *args)

@@ -18,6 +18,12 @@ def ulid(wall_ms: int, entropy: int) -> str:
     >>> ulid(1469918176385, 0)[:10]
     '01ARYZ6S41'
     """
-    value = (wall_ms & 0xFFFF_FFFF_FFFF) << 80 | entropy & (1 << 80) - 1
+    # Written out, since every call and record makes one: a loop over 13 places costs half as much again.
     pairs = _PAIRS
-    return "".join([pairs[value >> shift & 0x3FF] for shift in range(120, -1, -10)])
+    time, high, low = wall_ms & 0xFFFF_FFFF_FFFF, entropy >> 40 & 0xFF_FFFF_FFFF, entropy & 0xFF_FFFF_FFFF
+    return (
+        f"{pairs[time >> 40]}{pairs[time >> 30 & 1023]}{pairs[time >> 20 & 1023]}"
+        f"{pairs[time >> 10 & 1023]}{pairs[time & 1023]}"
+        f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+    )

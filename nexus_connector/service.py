@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from .errors import InvalidRequestError
 from .io.drive import drive
 from .message import Into, Response
-from .operation import CallOptions, Operation, Page
+from .operation import Operation, Page
 from .service_calls import (
     BodyOptions,
     ListOptions,
@@ -267,9 +267,10 @@ class Service:
     def _send(
         self, method: str, path: str, into: Into[Any] | None, allow_status: Collection[int], options: Mapping[str, Any]
     ) -> Any:
-        options_of_call: CallOptions = call_options(options)
-        return self._connector.perform(
-            self.name, lambda: request_operation(method, path, into, allow_status, options), options_of_call
+        return self._connector.perform_with(
+            self.name,
+            lambda _, __: request_operation(method, path, into, allow_status, options),
+            call_options(options),
         )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, TypedDict
+from functools import lru_cache
+from typing import Any, Final, TypedDict
 
 import attrs
 
 from .body import Content
 from .message import Into, Response, build_request, parser
-from .operation import CallOptions, Operation
+from .operation import NO_OPTIONS, CallOptions, Operation
 from .pagination import Pager
 from .target import Target
 from .verdict import Safety
+
+
+_OF_THE_CALL: Final = ("timeout_seconds", "idempotency_key", "tenant_id")
+_OF_THE_REQUEST: Final = ("path_values", "query", "headers", "json", "form", "files", "content")
 
 
 class ReadOptions(TypedDict, total=False):
@@ -73,21 +78,28 @@ class ListOptions(TypedDict, total=False):
 
 def call_options(options: Mapping[str, Any]) -> CallOptions:
     """Take out of a method's options what concerns the call."""
-    names = ("timeout_seconds", "idempotency_key", "tenant_id")
-    return CallOptions(**{name: options[name] for name in names if name in options})
+    said = {name: options[name] for name in _OF_THE_CALL if name in options}
+    return CallOptions(**said) if said else NO_OPTIONS
 
 
 def request_operation(
     method: str, path: str, into: Into[Any] | None, allow_status: Collection[int], options: Mapping[str, Any]
 ) -> Operation[Any]:
     """Return the operation of ``service.get(path, ...)`` and its like."""
-    names = ("path_values", "query", "headers", "json", "form", "files", "content")
-    request = build_request(method, path, **{name: options[name] for name in names if name in options})
+    if not options and into is None and not allow_status:
+        return _plain(method, path)
+    request = build_request(method, path, **{name: options[name] for name in _OF_THE_REQUEST if name in options})
     operation: Operation[Any] = Operation(
         name=f"{method} {path}", request=request, parse=parser(into), allow_status=allow_status
     )
     safety = options.get("safety")
     return operation if safety is None else attrs.evolve(operation, safety=safety)
+
+
+@lru_cache(maxsize=1024)
+def _plain(method: str, path: str) -> Operation[Response]:
+    """Return what asks for a path and says nothing else; it is the same each time."""
+    return Operation(name=f"{method} {path}", request=build_request(method, path), parse=parser(None))
 
 
 def stream_operation(path: str, idle_timeout_seconds: float, options: Mapping[str, Any]) -> Operation[Response]:

@@ -20,13 +20,31 @@ FindLoop: TypeAlias = "Callable[[], asyncio.AbstractEventLoop | None]"
 _log: Final = logging.getLogger("nexus_connector.signals")
 
 
+class Heard(dict[type[Event], bool]):
+    """Whether anybody listens to a class of events, worked out when it is first asked for."""
+
+    def __init__(self, wanted: frozenset[type[Event]]) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def __missing__(self, kind: type[Event]) -> bool:
+        self[kind] = heard = not self._wanted.isdisjoint(kind.__mro__)
+        return heard
+
+
 class Signals:
-    """The receivers of one runtime, in a namespace of its own."""
+    """The receivers of one runtime, in a namespace of its own.
+
+    Attributes:
+        heard: Whether anybody listens to a class of events: ``signals.heard[CallStarted]``. A new mapping with each
+            receiver, so that an answer under way cannot outlive its question.
+    """
 
     def __init__(self) -> None:
+        self.heard = Heard(frozenset())
         self._namespace = blinker.Namespace()
         self._order: list[Callable[..., object]] = []
-        self._wanted: set[type[Event]] = set()
+        self._wanted: frozenset[type[Event]] = frozenset()
         self._loops: dict[int, FindLoop] = {}
 
     def connect(
@@ -55,15 +73,16 @@ class Signals:
         # blinker keys receivers by identity and forgets their order: an index of ours keeps both.
         signal = self._namespace.signal(kind.__name__)
         signal.connect(_Indexed(index), sender=blinker.ANY if service is None else service, weak=False)
-        self._wanted.update(_family(kind))
+        self.want(kind)
 
     def want(self, kind: type[Event]) -> None:
         """Have events of this class made even if no receiver is connected: a sink hook hears them."""
-        self._wanted.update(_family(kind))
+        self._wanted |= {kind}
+        self.heard = Heard(self._wanted)
 
     def wants(self, kind: type[Event]) -> bool:
         """Say whether anybody listens to events of this class."""
-        return kind in self._wanted or (bool(self._wanted) and any(parent in self._wanted for parent in kind.__mro__))
+        return self.heard[kind]
 
     def deliver(self, event: Event) -> None:
         """Call the receivers in the order in which they were connected; what one raises concerns no other."""
@@ -108,13 +127,6 @@ class _Indexed:
 
     def __call__(self, sender: object) -> None:
         """Never called: events are delivered in order, each receiver on its own."""
-
-
-def _family(kind: type[Event]) -> set[type[Event]]:
-    found = {kind}
-    for child in kind.__subclasses__():
-        found |= _family(child)
-    return found
 
 
 def _name(receiver: Callable[..., object]) -> str:

@@ -42,6 +42,7 @@ class Target:
         claims: The stage that keeps idempotency claims; ``None``: none does.
         max_inline_wait_seconds: Longest wait that a vendor or limit may impose inside a call.
         records: Whether anybody keeps records.
+        finds_tenants: Whether a call needs its tenant found, or refused for having none.
         tenants: resolve_tenant hooks.
         transforms: transform_response hooks.
         chain: Slots 200 to 1000 of a request.
@@ -64,6 +65,7 @@ class Target:
     claims: Claims | None
     max_inline_wait_seconds: float
     records: bool
+    finds_tenants: bool
     tenants: Sequence[Hook]
     transforms: Sequence[Hook]
     outbox: Callable[[], Outbox]
@@ -74,17 +76,13 @@ class Target:
     plugins: frozenset[str] = attrs.field(init=False)
 
     def record_attempt(self, call: Call, request: Request, result: Result, started: float, ended: float) -> None:
-        """Leave the record of one send; it is built and redacted off the caller's path."""
-        if self.records:
-            self.outbox().record(
-                partial(
-                    attempt_record, call, call.attempts, call.region, request, result, call.redactor, started, ended
-                )
-            )
+        """Leave the record of one send; it is built and redacted off the caller's path. Only asked for if `records`."""
+        self.outbox().record(
+            partial(attempt_record, call, call.attempts, call.region, request, result, call.redactor, started, ended)
+        )
 
     def record_call(
         self, call: Call, request: Request, result: Result | None, error: BaseException | None, ended: float
     ) -> None:
-        """Leave the record of a whole call."""
-        if self.records:
-            self.outbox().record(partial(call_record, call, request, result, error, ended))
+        """Leave the record of a whole call. Only asked for if `records`."""
+        self.outbox().record(partial(call_record, call, request, result, error, ended))
