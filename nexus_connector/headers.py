@@ -56,6 +56,10 @@ class Headers(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._fields
 
+    def has_any(self, names: Iterable[str]) -> bool:
+        """Say whether there is a field of one of these names, given in lower case."""
+        return not self._fields.keys().isdisjoint(names)
+
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self._fields.values()])
 

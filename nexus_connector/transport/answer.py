@@ -86,7 +86,7 @@ class Answer(http.client.HTTPResponse):
             if not self.chunked:
                 text = "its Transfer-Encoding is not known"
                 raise MalformedAnswerError(text)
-            self.reusable = length is None
+            self.reusable = self.reusable and length is None
         elif length is not None and (self.length is None or not _is_one_number(length)):
             text = "its Content-Length is not one number"
             raise MalformedAnswerError(text)

@@ -33,12 +33,11 @@ class Checkout:
         self._slot: Slot | None = slot
         self._abort = abort
 
-    def begin(self, deadline: float, *, hold: bool) -> Wire:
+    def begin(self, deadline: float) -> Wire:
         """Make the connection ready for a request: open it if it is not, and let the abort handle reach it.
 
         Args:
             deadline: When the request must have ended, ``time.monotonic()`` seconds.
-            hold: Keep what is written until it is flushed.
 
         Raises:
             OSError: If it could not be opened.
@@ -52,7 +51,7 @@ class Checkout:
             abort.watch(wire.sock)
             if abort.fired:
                 raise ConnectionAbortedError
-        wire.begin(deadline, hold=hold)
+        wire.begin(deadline)
         return wire
 
     def extend(self, deadline: float) -> None:

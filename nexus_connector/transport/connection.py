@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import os
 import socket
 import ssl
@@ -14,7 +13,6 @@ import attrs
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.wait import wait_for_write
 
-from .answer import Answer
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -82,7 +80,6 @@ class Connection(HTTPConnection):
     """
 
     auto_open = 0  # http.client would connect by itself, without a deadline
-    response_class = Answer
 
     phase: Phase = "dns"
     wire: Wire | None = None
@@ -146,10 +143,6 @@ class Connection(HTTPConnection):
 
     def _secure(self, sock: socket.socket, watch: Watch) -> socket.socket:  # plain HTTP, to this machine only
         return sock
-
-    def answer(self) -> Answer:
-        """Read status and headers of the answer: `getresponse`, without urllib3's wrapping of it."""
-        return cast("Answer", http.client.HTTPConnection.getresponse(self))
 
 
 class TlsConnection(Connection, HTTPSConnection):

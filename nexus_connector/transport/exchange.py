@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import http.client
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from . import Received
-from .answer import MalformedAnswerError, broken_off, too_large
+from .answer import Answer, MalformedAnswerError, broken_off, too_large
 from .decoding import PIECE_BYTES, open_body
-from .outgoing import write
+from .outgoing import Prelude, write
 from .wire_stream import WireStream
 
 if TYPE_CHECKING:
+    import socket
+
     from ..message import Request
-    from .answer import Answer
     from .checkout import Checkout
 
 _WITHOUT_BODY = frozenset({204, 304})
 
 
 def exchange(
-    checkout: Checkout, request: Request, target: str, *, deadline: float, limit: int, agent: str, stream: bool
+    checkout: Checkout, request: Request, target: str, *, deadline: float, limit: int, prelude: Prelude, stream: bool
 ) -> Received:
     """Send a request and return its answer. A whole answer gives the connection back, a stream keeps it.
 
@@ -31,7 +32,7 @@ def exchange(
         target: Path and query, with the path of the base URL.
         deadline: When it must have ended, ``time.monotonic()`` seconds.
         limit: Largest body in memory, bytes.
-        agent: User-Agent of requests that have none.
+        prelude: Header fields that it begins with.
         stream: Hand the body over unread.
 
     Raises:
@@ -40,8 +41,8 @@ def exchange(
         http.client.HTTPException: If the answer is not HTTP.
         ValueError: If the request cannot be written, or the answer is not HTTP.
     """
-    broken = write(checkout, request, target, deadline=deadline, agent=agent)
-    answer = _read_head(checkout, broken)
+    broken = write(checkout, request, target, deadline=deadline, prelude=prelude)
+    answer = _read_head(checkout, request.method, broken)
     fields = answer.fields()
     if request.method == "HEAD" or answer.status in _WITHOUT_BODY:
         answer.close()
@@ -55,11 +56,12 @@ def exchange(
     return Received(answer.status, fields, body)
 
 
-def _read_head(checkout: Checkout, broken: OSError | None) -> Answer:
+def _read_head(checkout: Checkout, method: str, broken: OSError | None) -> Answer:
     connection = checkout.connection
     connection.phase = "read"
     try:
-        answer = connection.answer()
+        answer = Answer(cast("socket.socket", connection.wire), method=method)
+        answer.begin()
     except (OSError, http.client.HTTPException, ValueError):
         if broken is None:
             raise
@@ -71,7 +73,7 @@ def _read_head(checkout: Checkout, broken: OSError | None) -> Answer:
     if checkout.has_ended:
         # http.client takes the end of the stream for the end of the headers.
         raise broken_off()
-    answer.reusable = broken is None
+    answer.reusable = broken is None and not answer.will_close
     return answer
 
 

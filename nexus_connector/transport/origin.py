@@ -38,9 +38,14 @@ class Origin:
         """Whether nobody on the way can read along: TLS, or this machine only."""
         return self.scheme == "https" or is_loopback(self.host)
 
-    def __str__(self) -> str:
+    @property
+    def authority(self) -> str:
+        """Host and port, as the Host field has them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" if self.port == _PORTS[self.scheme] else f"{self.scheme}://{host}:{self.port}"
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
 
 
 def is_loopback(host: str) -> bool:

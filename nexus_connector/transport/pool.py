@@ -12,6 +12,7 @@ from .exchange import exchange
 from .failure import ended_here
 from .lane import Lane
 from .origin import Origin, split_base
+from .outgoing import Prelude
 from .redirect import MAX_REDIRECTS, next_request, too_many
 from .sockets import Sockets
 from .tls import TlsContexts
@@ -50,7 +51,7 @@ class PoolTransport:
         self._sockets = Sockets()
         self._lock = threading.Lock()
         self._lanes: dict[Origin, Lane] = {}
-        self._bases: dict[str, tuple[Lane, str]] = {}
+        self._bases: dict[str, tuple[Lane, str, Prelude]] = {}
         self._agent = _agent()
 
     def send(self, request: Request, *, deadline: float, abort: Abort | None = None, stream: bool = False) -> Received:
@@ -90,7 +91,7 @@ class PoolTransport:
 
     def _send_one(self, request: Request, deadline: float, abort: Abort | None, *, stream: bool) -> Received:
         self._sockets.check()
-        lane, base_path = self._bases.get(request.base_url) or self._find(request.base_url)
+        lane, base_path, prelude = self._bases.get(request.base_url) or self._find(request.base_url)
         target = base_path + request.target
         if not target.startswith("/"):
             message = "The path of a request begins with one slash."
@@ -104,11 +105,11 @@ class PoolTransport:
                 target,
                 deadline=deadline,
                 limit=self._options.max_body_bytes,
-                agent=self._agent,
+                prelude=prelude,
                 stream=stream,
             )
 
-    def _find(self, base_url: str) -> tuple[Lane, str]:
+    def _find(self, base_url: str) -> tuple[Lane, str, Prelude]:
         origin, path = split_base(base_url)
         context = self._contexts.get(self._options.ca_file) if origin.scheme == "https" else None
         with self._lock:
@@ -116,8 +117,8 @@ class PoolTransport:
             lane = self._lanes.get(origin)
             if lane is None:
                 lane = self._lanes[origin] = Lane(origin, self._options.max_connections, self._sockets, context)
-            self._bases[base_url] = lane, path
-            return lane, path
+            base = self._bases[base_url] = lane, path, Prelude.to(origin.authority, self._agent)
+            return base
 
     def close(self) -> None:
         """End every connection, those in use too: a send under way fails. May be called twice."""

@@ -13,7 +13,7 @@ from .sockets import shut
 if TYPE_CHECKING:
     import socket
 
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import WriteableBuffer
 
     from .sockets import Sockets
 
@@ -41,8 +41,9 @@ class _Reader(io.RawIOBase):
         if not 0.0 <= self._armed - left <= _GRAIN_SECONDS:
             if left <= 0.0:
                 raise TimeoutError
-            self.sock.settimeout(left)
-            self._armed = left
+            # Half a grain ahead, so that the next request with as much time finds it set.
+            self._armed = left + _GRAIN_SECONDS / 2
+            self.sock.settimeout(self._armed)
 
     def readable(self) -> bool:
         return True
@@ -78,7 +79,7 @@ class Wire:
         busy: Whether it is checked out; until that ends, `close` does nothing.
     """
 
-    __slots__ = ("__weakref__", "_file", "_held", "_reader", "_sockets", "busy", "sock", "wrote")
+    __slots__ = ("__weakref__", "_file", "_reader", "_sockets", "busy", "sock", "wrote")
 
     def __init__(self, sock: socket.socket, sockets: Sockets) -> None:
         self.sock = sock
@@ -87,18 +88,11 @@ class Wire:
         self._sockets = sockets
         self._reader = _Reader(sock)
         self._file = _File(self._reader)
-        self._held: list[ReadableBuffer] | None = None
 
-    def begin(self, deadline: float, *, hold: bool) -> None:
-        """Begin a request.
-
-        Args:
-            deadline: When it must have ended, ``time.monotonic()`` seconds.
-            hold: Keep what is written until `flush`, so that a small request leaves in one piece.
-        """
+    def begin(self, deadline: float) -> None:
+        """Begin a request that must have ended by `deadline`, ``time.monotonic()`` seconds."""
         self.busy = True
         self.wrote = False
-        self._held = [] if hold else None
         self._reader.deadline = deadline
         self._reader.ended = False
 
@@ -111,23 +105,17 @@ class Wire:
         self.wrote = False
         self.busy = False
 
-    def flush(self) -> None:
-        """Write what was held."""
-        held, self._held = self._held, None
-        if held:
-            self.sendall(held[0] if len(held) == 1 else b"".join(held))
-
-    def sendall(self, data: ReadableBuffer) -> None:
+    def sendall(self, data: bytes) -> None:
         """Write all of `data` by the deadline."""
-        if self._held is not None:
-            self._held.append(data)
-            return
-        view = memoryview(data)
-        while view:
-            self._reader.arm()
-            view = view[self._send(view) :]
+        self._reader.arm()
+        sent = self._send(data)
+        if sent < len(data):
+            view = memoryview(data)[sent:]
+            while view:
+                self._reader.arm()
+                view = view[self._send(view) :]
 
-    def _send(self, data: memoryview) -> int:
+    def _send(self, data: bytes | memoryview) -> int:
         try:
             sent = self.sock.send(data)
         except OSError:
