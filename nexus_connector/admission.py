@@ -1,27 +1,27 @@
-"""Admission: how the gates of a service are asked for an attempt, and how they hear of it (slots 600 and 800)."""
+"""Admission: how the gates of a service are asked for an attempt (slots 600 and 800)."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from .call import Attempt
-from .conditions import PluginFailed
 from .errors import ConnectorError, LocalRateLimitError, PluginError
 from .gates import Again, Gate, Refusal, Wait
-from .judge import context, lost, refuse
+from .judge import context, refuse
 from .message import Request
 from .pipeline import Next, Result, Stage
+from .settlement import Settlement
 from .state import StoreError
 
 if TYPE_CHECKING:
     from .call import Call
     from .state import Item, Plain, Store
-    from .target import Target
-    from .verdict import Verdict
 
-_log = logging.getLogger("nexus_connector.gates")
+_Question: TypeAlias = "tuple[Store, list[Gate], list[Item]]"
+"""What some gates want to know of one store."""
+
 _KEY = "nexus_connector.attempt"
 
 STALE_SECONDS = 0.02
@@ -37,7 +37,7 @@ class CheckGates(Stage):
     def __init__(self, gates: Sequence[Gate]) -> None:
         self._gates = tuple(gates)
 
-    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+    def __call__(self, call: Call, request: Request, next: Next) -> Awaitable[Result]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it has nothing to wait for
         """Take part in a call; see the class."""
         attempt = _attempt(call, request)
         try:
@@ -45,11 +45,11 @@ class CheckGates(Stage):
         except PluginError:
             raise
         except ConnectorError as error:
-            return refuse(call, error)
+            return _refused(call, error)
         if refusal is not None:
-            return refuse(call, refusal.error)
+            return _refused(call, refusal.error)
         call.state[_KEY] = attempt
-        return await next(call, request)
+        return next(call, request)
 
 
 class AskGates(Stage):
@@ -58,16 +58,15 @@ class AskGates(Stage):
     name = "gates.ask"
     slot = 800
 
-    def __init__(self, gates: Sequence[Gate], target: Target) -> None:
+    def __init__(self, gates: Sequence[Gate]) -> None:
         self._gates = tuple(gates)
-        self._target = target
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
         """Take part in a call; see the class."""
         attempt: Attempt = call.state.pop(_KEY)
         attempt.request = request
         result = await self._try(call, attempt, next)
-        if not _was_late(result):
+        if not isinstance(result.verdict.error, LateError):
             return result
         # What admitted it had expired when the send could begin: it is asked for once more.
         attempt = _attempt(call, request)
@@ -75,48 +74,39 @@ class AskGates(Stage):
         return refuse(call, refusal.error) if refusal is not None else await self._try(call, attempt, next)
 
     async def _try(self, call: Call, attempt: Attempt, next: Next) -> Result:
-        answered: list[Gate] = []
-        verdict: Verdict = refuse(call, None).verdict
-        sends = call.attempts
+        settlement = Settlement(attempt, call.attempts)
         handed_over = False
         try:
             try:
-                refusal = await self._admit(call, attempt, answered)
+                questions = self._questions(attempt, self._gates, settlement)
+                refusal = await self._admit(call, attempt, questions, settlement) if questions else None
             except PluginError:
                 raise
             except ConnectorError as error:  # as a hook's: it fails the attempt, nothing is sent
                 refusal = Refusal(error)
             call.send_by = attempt.send_by
             result = refuse(call, refusal.error) if refusal is not None else await next(call, attempt.request)
-            verdict, attempt.response = result.verdict, result.response
-            stream = call.stream
-            if stream is not None:
-                stream.on_close(
-                    lambda error: self._settle(
-                        call,
-                        attempt,
-                        answered,
-                        verdict if error is None else stream.broken or lost().verdict,
-                        sent=True,
-                    )
-                )
+            settlement.verdict, attempt.response = result.verdict, result.response
+            if call.stream is not None:
+                call.stream.on_close(partial(settlement.end_with, call.stream))
                 handed_over = True
             return result
         except BaseException:
-            if call.attempts > sends:
-                verdict = lost().verdict
+            settlement.break_off()
             raise
         finally:
             if not handed_over:
-                self._settle(call, attempt, answered, verdict, sent=call.attempts > sends)
+                settlement.end()
 
-    async def _admit(self, call: Call, attempt: Attempt, answered: list[Gate]) -> Refusal | None:
+    async def _admit(
+        self, call: Call, attempt: Attempt, questions: Sequence[_Question], settlement: Settlement
+    ) -> Refusal | None:
         """Ask until every gate has said yes or one has said no; returns that one's refusal."""
         started = until = call.io.now()
         patience = attempt.max_wait_seconds
         asked: Sequence[Gate] = self._gates
         while True:
-            judged = _judge_all(await self._ask(call, attempt, asked, answered), attempt, answered)
+            judged = _judge_all(await _answers(call, questions, settlement), attempt, settlement)
             now = call.io.now()
             for _, answer in judged:
                 if isinstance(answer, Refusal):
@@ -132,67 +122,37 @@ class AskGates(Stage):
             await call.io.sleep(pause)
             asked = [gate for gate, _ in again]
             attempt.max_wait_seconds = max(0.0, started + patience - call.io.now())
+            questions = self._questions(attempt, asked, settlement)
+        if until <= started and asked is self._gates:
+            return None
         if until > call.io.now():
             await call.io.sleep(min(until - call.io.now(), max(0.0, call.remaining_seconds)))
         waited = call.io.now() - started
-        if until <= started and asked is self._gates:
-            return None
         if call.attempt_deadline is not None:
             call.attempt_deadline += waited  # attempt_timeout_seconds is the time of one send
         return _check(self._gates, attempt) if waited > STALE_SECONDS else None
 
-    async def _ask(
-        self, call: Call, attempt: Attempt, gates: Sequence[Gate], answered: list[Gate]
-    ) -> list[tuple[Gate, Plain | StoreError]]:
-        asked: dict[int, tuple[Store, list[Gate], list[Item]]] = {}
+    def _questions(self, attempt: Attempt, gates: Sequence[Gate], settlement: Settlement) -> list[_Question]:
+        """Collect what the gates want to ask, by store; one that asks nothing has admitted the attempt."""
+        questions: list[_Question] = []
         for gate in gates:
             try:
                 item = gate.ask(attempt)
             except ConnectorError:
                 raise
             except Exception as error:
-                raise _failure(gate, call, error) from error
+                raise _failure(gate, attempt.call, error) from error
             if item is None or gate.store is None:
-                _add(answered, gate)
+                settlement.add(gate)
                 continue
-            _, askers, items = asked.setdefault(id(gate.store), (gate.store, [], []))
-            askers.append(gate)
-            items.append(item)
-        replies: list[tuple[Gate, Plain | StoreError]] = []
-        for store, askers, items in asked.values():
-            try:
-                got = store.run(items) if not store.blocking else await call.io.store_run(store, items)
-            except StoreError as error:  # each gate has its own answer to that
-                replies.extend((gate, error) for gate in askers)
-                continue
-            except ConnectorError:
-                raise
-            except Exception as error:
-                raise _failure(askers[0], call, error) from error
-            for gate in askers:
-                _add(answered, gate)
-            replies.extend(zip(askers, got, strict=True))
-        return replies
-
-    def _settle(self, call: Call, attempt: Attempt, answered: Sequence[Gate], verdict: Verdict, *, sent: bool) -> None:
-        for gate in answered:
-            try:
-                self._settle_one(gate, attempt, verdict, sent=sent)
-            except Exception as error:  # the others must hear of it too, and the call is over: its result counts
-                _log.exception("gate %s raised in settle", gate.name)
-                message = f"raised {type(error).__name__}"
-                call.emit(PluginFailed, plugin=gate.name, hook="settle", message=message)
-
-    def _settle_one(self, gate: Gate, attempt: Attempt, verdict: Verdict, *, sent: bool) -> None:
-        items = list(gate.settle(attempt, verdict, sent=sent))
-        store = gate.store
-        if store is None or not items:
-            return
-        post = _posting(gate, store, attempt, items)
-        if store.blocking:
-            self._target.outbox().post(post)
-        else:
-            post()
+            for store, askers, items in questions:
+                if store is gate.store:
+                    askers.append(gate)
+                    items.append(item)
+                    break
+            else:
+                questions.append((gate.store, [gate], [item]))
+        return questions
 
 
 class LateError(LocalRateLimitError):
@@ -206,13 +166,8 @@ def late(call: Call) -> Result:
     return refuse(call, LateError(message, hint=hint))
 
 
-def _was_late(result: Result) -> bool:
-    return isinstance(result.verdict.error, LateError)
-
-
-def _add(answered: list[Gate], gate: Gate) -> None:
-    if gate not in answered:  # one that was asked again settles once
-        answered.append(gate)
+async def _refused(call: Call, error: ConnectorError) -> Result:
+    return refuse(call, error)
 
 
 def _no_room(call: Call, gate: Gate, patience: float, retry_after: float) -> LocalRateLimitError:
@@ -234,8 +189,29 @@ def _check(gates: Sequence[Gate], attempt: Attempt) -> Refusal | None:
     return None
 
 
+async def _answers(
+    call: Call, questions: Sequence[_Question], settlement: Settlement
+) -> list[tuple[Gate, Plain | StoreError]]:
+    """Put the questions, one round trip for each store."""
+    replies: list[tuple[Gate, Plain | StoreError]] = []
+    for store, askers, items in questions:
+        try:
+            got = store.run(items) if not store.blocking else await call.io.store_run(store, items)
+        except StoreError as error:  # each gate has its own answer to that
+            replies.extend((gate, error) for gate in askers)
+            continue
+        except ConnectorError:
+            raise
+        except Exception as error:
+            raise _failure(askers[0], call, error) from error
+        for gate in askers:
+            settlement.add(gate)
+        replies.extend(zip(askers, got, strict=True))
+    return replies
+
+
 def _judge_all(
-    replies: Sequence[tuple[Gate, Plain | StoreError]], attempt: Attempt, answered: list[Gate]
+    replies: Sequence[tuple[Gate, Plain | StoreError]], attempt: Attempt, settlement: Settlement
 ) -> list[tuple[Gate, Refusal | Wait | Again | None]]:
     """Let each gate hear its own reply, whatever the others say: what it was given it must give back."""
     judged: list[tuple[Gate, Refusal | Wait | Again | None]] = []
@@ -244,7 +220,7 @@ def _judge_all(
         try:
             judged.append((gate, _judge(gate, attempt, reply)))
             if isinstance(reply, StoreError):
-                _add(answered, gate)
+                settlement.add(gate)
         except PluginError as error:
             failure = failure or error
     if failure is not None:
@@ -269,18 +245,6 @@ def _failure(gate: Gate, call: Call, error: Exception) -> PluginError:
     message = f"Gate {gate.name!r} raised {type(error).__name__} in a call of {call.service}."
     hint = "Its own exception is the cause; mend the gate or remove its plugin."
     return PluginError(message, hint=hint, **context(call))
-
-
-def _posting(gate: Gate, store: Store, attempt: Attempt, items: Sequence[Item]) -> Callable[[], None]:
-    def post() -> None:
-        try:
-            replies = store.run(items)
-        except StoreError as error:  # told as StoreDegraded
-            gate.lost(attempt, items, error)
-        else:
-            gate.settled(attempt, replies)
-
-    return post
 
 
 def _attempt(call: Call, request: Request) -> Attempt:

@@ -69,7 +69,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
     )
     own = _own_stages(target, hooks)
     admission: list[Stage] = (
-        [CheckGates([gate for _, gate in gates]), AskGates([gate for _, gate in gates], target)] if gates else []
+        [CheckGates([gate for _, gate in gates]), AskGates([gate for _, gate in gates])] if gates else []
     )
     foreign = {stage.name: plugin for plugin, stage in stages}
     # A plugin's stage replaces the core's of the same name: failover picks the region instead.

@@ -43,9 +43,7 @@ async def perform(call: Call) -> Any:
         if target.signals.heard[CallStarted]:
             call.emit(CallStarted, operation=operation.name, tenant_id=call.tenant_id)
         result = await chain(call, request)
-        if result.verdict.error is not None:
-            raise result.verdict.error
-        response = result.response
+        response = _answer(result)
         if target.transforms and response is not None and operation.send is None:
             response = await _transform(call, response)
         value = _parse(call, response)
@@ -90,6 +88,13 @@ def _prepare(call: Call, request: Request) -> Request:
     if header is not None and key is not None:
         request = request.with_headers({header: key})
     return request
+
+
+def _answer(result: Result) -> Response | None:
+    """Slot 150: the verdict's error is raised."""
+    if result.verdict.error is not None:
+        raise result.verdict.error
+    return result.response
 
 
 async def _transform(call: Call, response: Response) -> Response:

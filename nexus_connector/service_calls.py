@@ -15,7 +15,6 @@ from .pagination import Pager
 from .target import Target
 from .verdict import Safety
 
-
 _OF_THE_CALL: Final = ("timeout_seconds", "idempotency_key", "tenant_id")
 _OF_THE_REQUEST: Final = ("path_values", "query", "headers", "json", "form", "files", "content")
 

@@ -1,0 +1,99 @@
+"""Settlements: how the gates that admitted an attempt hear how it went, each exactly once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from .conditions import PluginFailed
+from .judge import lost
+from .state import StoreError
+from .verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from .call import Attempt
+    from .gates import Gate
+    from .state import Item, Store
+    from .stream import StreamBody
+
+_log = logging.getLogger("nexus_connector.gates")
+_NOTHING_SENT: Final = Verdict(outcome=Outcome.NOT_SENT, health="ignore")
+
+
+class Settlement:
+    """Who has admitted one attempt, and what came of it.
+
+    Args:
+        attempt: The attempt.
+        sends: Sends of its call before it.
+
+    Attributes:
+        verdict: How it went; until it is known: nothing was sent.
+    """
+
+    __slots__ = ("_answered", "_attempt", "_sends", "verdict")
+
+    def __init__(self, attempt: Attempt, sends: int) -> None:
+        self._attempt = attempt
+        self._sends = sends
+        self._answered: list[Gate] = []
+        self.verdict: Verdict = _NOTHING_SENT
+
+    def add(self, gate: Gate) -> None:
+        """Add a gate that was answered; one that was asked again settles once."""
+        if gate not in self._answered:
+            self._answered.append(gate)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether anything was sent."""
+        return self._attempt.call.attempts > self._sends
+
+    def break_off(self) -> None:
+        """An exception ended the attempt: what was sent may have happened."""
+        if self.is_sent:
+            self.verdict = lost().verdict
+
+    def end_with(self, stream: StreamBody, error: BaseException | None) -> None:
+        """End with the stream that the attempt handed over."""
+        if error is not None:
+            self.verdict = stream.broken or lost().verdict
+        self._tell(sent=True)
+
+    def end(self) -> None:
+        """Tell the gates."""
+        self._tell(sent=self.is_sent)
+
+    def _tell(self, *, sent: bool) -> None:
+        for gate in self._answered:
+            try:
+                self._tell_one(gate, sent=sent)
+            except Exception as error:  # the others must hear of it too, and the call is over: its result counts
+                _log.exception("gate %s raised in settle", gate.name)
+                message = f"raised {type(error).__name__}"
+                self._attempt.call.emit(PluginFailed, plugin=gate.name, hook="settle", message=message)
+
+    def _tell_one(self, gate: Gate, *, sent: bool) -> None:
+        attempt = self._attempt
+        items = gate.settle(attempt, self.verdict, sent=sent)
+        store = gate.store
+        if store is None or not items:
+            return
+        post = _posting(gate, store, attempt, items)
+        if store.blocking:
+            attempt.call.target.outbox().post(post)
+        else:
+            post()
+
+
+def _posting(gate: Gate, store: Store, attempt: Attempt, items: Sequence[Item]) -> Callable[[], None]:
+    def post() -> None:
+        try:
+            replies = store.run(items)
+        except StoreError as error:  # told as StoreDegraded
+            gate.lost(attempt, items, error)
+        else:
+            gate.settled(attempt, replies)
+
+    return post
