@@ -117,8 +117,7 @@ def test_no_request_is_two(target: str, name: str, value: str) -> None:
     first, *fields = sent.removesuffix(b"\r\n\r\n").split(b"\r\n")
     assert first.split(b" ") == [b"GET", target.encode("ascii"), b"HTTP/1.1"]
     assert len(fields) == (3 if name.lower() in OWN[:3] else 3 if name.lower() in OWN[3:] else 4)
-    assert b"\n" not in sent.replace(b"\r\n", b"")
-    assert b"\0" not in sent
+    assert not set(sent.replace(b"\r\n", b"")) & {*b"\r\n\0"}
 
 
 def test_a_length_of_the_callers_own_does_not_count() -> None:
