@@ -124,12 +124,11 @@ class Call:
             fields: Its fields beside service, call_id and at.
         """
         if self.target.signals.heard[kind]:
-            redact = self.redactor.text
-            is_text = {
-                name: isinstance(value, str) and not isinstance(value, StrEnum) for name, value in fields.items()
-            }
-            plain = {name: redact(str(value)) if is_text[name] else value for name, value in fields.items()}
-            self.target.outbox().event(kind(service=self.service, call_id=self.id, at=self.io.wall(), **plain))
+            for name, value in fields.items():
+                if isinstance(value, str) and not isinstance(value, StrEnum):
+                    fields[name] = self.redactor.text(str(value))
+            event = kind(service=self.service, call_id=self.id, at=self.io.wall(), **fields)
+            self.target.outbox().event(event)
 
     def __repr__(self) -> str:
         return f"Call({self.id}, {self.service}, {self.operation.name}, attempts={self.attempts})"
