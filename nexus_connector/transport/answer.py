@@ -12,10 +12,12 @@ from urllib3.util.response import assert_header_parsing
 
 from ..headers import Headers
 from . import SendError
+from .fields import PlainFields, begin
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterable
+
+    from .fields import Fields
 
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
 
@@ -39,10 +41,10 @@ class Answer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read status and headers, passing over interim answers (http.client passes over 100 only)."""
-        super().begin()
+        begin(self)
         while 100 < self.status < 200 and self.status != 101:
             self.headers = None  # type: ignore[assignment]  # begin() reads on as long as there are none
-            super().begin()
+            begin(self)
 
     def read(self, amt: int | None = None) -> bytes:
         """Read up to `amt` bytes, all of them where that many come; empty at the end."""
@@ -73,14 +75,8 @@ class Answer(http.client.HTTPResponse):
         Raises:
             MalformedAnswerError: If they, or how they delimit the body, cannot be understood.
         """
-        message = self.msg
-        if message.defects or message.get_payload():
-            try:
-                assert_header_parsing(message)
-            except HeaderParsingError as error:
-                text = "a header line cannot be understood"
-                raise MalformedAnswerError(text) from error
-        fields = Headers(_tidy(message.raw_items()))
+        read = cast("Fields", self.msg)
+        fields = Headers(read.pairs if isinstance(read, PlainFields) else _understood(read))
         length, coding = fields.get("content-length"), fields.get("transfer-encoding")
         if coding is not None:
             if not self.chunked:
@@ -99,8 +95,17 @@ def _is_one_number(length: str) -> bool:
     return first.isdecimal() and all(other == first for other in others)
 
 
-def _tidy(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(name, _FOLD.sub(" ", value).strip() if "\n" in value else value.rstrip(" \t")) for name, value in pairs]
+def _understood(message: http.client.HTTPMessage) -> list[tuple[str, str]]:
+    if message.defects or message.get_payload():
+        try:
+            assert_header_parsing(message)
+        except HeaderParsingError as error:
+            text = "a header line cannot be understood"
+            raise MalformedAnswerError(text) from error
+    return [
+        (name, _FOLD.sub(" ", value).strip() if "\n" in value else value.rstrip(" \t"))
+        for name, value in message.raw_items()
+    ]
 
 
 def broken_off() -> http.client.IncompleteRead:
