@@ -32,17 +32,19 @@ class BeforeRequest(Stage):
     slot = 250
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
-        self._hooks = tuple(hooks)
+        self._hooks = tuple((hook, hook.at_once) for hook in hooks)
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
         """Take part in a call; see the class."""
-        for hook in self._hooks:
+        for hook, at_once in self._hooks:
             try:
-                changed = hook.now(call, request) if hook.is_pure else await hook(call, request)
+                changed = await hook(call, request) if at_once is None else at_once(call, request)
             except PluginError:
                 raise
             except ConnectorError as error:
                 return refuse(call, error)
+            except Exception as error:
+                raise hook.foreign(error, call) from error
             if changed is None:
                 continue
             hook.check(call, changed, (Request, Response))
@@ -143,17 +145,19 @@ class BeforeAttempt(Stage):
     slot = 850
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
-        self._hooks = tuple(hooks)
+        self._hooks = tuple((hook, hook.at_once) for hook in hooks)
 
     async def __call__(self, call: Call, request: Request, next: Next) -> Result:
         """Take part in a call; see the class."""
-        for hook in self._hooks:
+        for hook, at_once in self._hooks:
             try:
-                changed = hook.now(call, request) if hook.is_pure else await hook(call, request)
+                changed = await hook(call, request) if at_once is None else at_once(call, request)
             except PluginError:
                 raise
             except ConnectorError as error:
                 return refuse(call, error)
+            except Exception as error:
+                raise hook.foreign(error, call) from error
             if changed is not None:
                 hook.check(call, changed, (Request,))
                 request = changed
@@ -237,8 +241,7 @@ class Send(Stage):
         answered = result.response is not None or call.operation.send is not None
         for hook in self._classify:
             try:
-                is_pure, response = hook.is_pure, result.response
-                changed = hook.now(call, verdict, response) if is_pure else await hook(call, verdict, response)
+                changed = await hook(call, verdict, result.response)
             except PluginError:
                 raise
             except ConnectorError as error:  # it has a verdict to say such things with

@@ -115,31 +115,26 @@ class Hook:
         return self.service in {None, service} and service not in self.off
 
     @property
-    def is_pure(self) -> bool:
-        """Whether `now` may run it: it waits for nothing."""
-        return self.kind is HookKind.PURE
+    def at_once(self) -> Callable[..., Any] | None:
+        """The call itself if it waits for nothing: then no coroutine is needed. `None`: it may wait."""
+        return self.function if self.kind is HookKind.PURE else None
 
-    def now(self, call: Call, *args: object) -> Any:
-        """Run a pure one inside a call, without a coroutine; a foreign exception becomes a PluginError."""
-        try:
-            return self.function(call, *args)
-        except ConnectorError:
-            raise
-        except Exception as error:
-            raise misuse_of(error) or failure(self, error, call) from error
+    def foreign(self, error: Exception, call: Call) -> PluginError:
+        """Return what to raise for an exception that is not this library's."""
+        return misuse_of(error) or failure(self, error, call)
 
     async def __call__(self, call: Call, *args: object) -> Any:
         """Run it inside a call; a foreign exception becomes a PluginError."""
-        if self.is_pure:
-            return self.now(call, *args)
         try:
+            if self.kind is HookKind.PURE:
+                return self.function(call, *args)
             if self.kind is HookKind.BLOCKING:
                 return await call.io.run(partial(self.function, call, *args))
             return await self.function(call, *args)
         except ConnectorError:
             raise
         except Exception as error:
-            raise misuse_of(error) or failure(self, error, call) from error
+            raise self.foreign(error, call) from error
 
     def check(self, call: Call, value: object, kinds: tuple[type, ...]) -> None:
         """Refuse an answer of another kind.
@@ -234,4 +229,7 @@ def _adapt(function: Callable[..., Any], taken: tuple[str, ...], given: tuple[st
     if taken == given:
         return function
     places = [given.index(name) for name in taken]
+    if len(places) == 1:  # the usual case: of call and request, the request
+        [place] = places
+        return lambda *args: function(args[place])
     return lambda *args: function(*[args[place] for place in places])
