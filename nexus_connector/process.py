@@ -10,9 +10,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
+from typing import TYPE_CHECKING
 
 from .background import Outbox
 from .errors import ConnectorClosedError
@@ -22,6 +22,9 @@ from .opening import Stores
 from .stream import BodyStream
 from .transport import Abort, Received, SendError, TooLateError, Transport
 from .transport.tls import TlsContexts
+
+if TYPE_CHECKING:
+    from .io.threads import Threads
 
 
 class Wire:
@@ -65,8 +68,10 @@ class Wire:
             lease.release()
             raise TooLateError
         if not stream:
-            with lease:
+            try:
                 return self.transport.send(request, deadline=deadline, abort=abort)
+            finally:
+                lease.release()
         try:
             received = self.transport.send(request, deadline=deadline, abort=abort, stream=True)
         except BaseException:
@@ -148,7 +153,7 @@ class Process:
         self._max_threads = max_threads
         self._lock = threading.Lock()
         self._wires: dict[str, Wire] = {}
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
         self._sleepers: set[Callable[[], object]] = set()
         self._closed = threading.Event()
 
@@ -176,13 +181,15 @@ class Process:
                     self._stores = self._open_stores()
         return self._stores
 
-    def threads(self) -> ThreadPoolExecutor:
+    def threads(self) -> Threads:
         """Return the I/O threads; they are started one by one as they are needed."""
         if self._threads is None:
             with self._lock:
                 self._check_open()
                 if self._threads is None:
-                    self._threads = ThreadPoolExecutor(self._max_threads, thread_name_prefix="nexus-io")
+                    from .io.threads import Threads  # here: the blocking face needs no asyncio
+
+                    self._threads = Threads(self._max_threads)
         return self._threads
 
     def sleep(self, seconds: float) -> None:
@@ -220,7 +227,7 @@ class Process:
         for wire in wires:
             wire.transport.close()
         if threads is not None:
-            threads.shutdown(wait=False, cancel_futures=True)
+            threads.close()
         self.outbox.close(timeout_seconds)
         if self._stores is not None:
             self._stores.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from ..process import Process
     from ..state import Item, Plain, Store
     from ..transport import Received
+    from .threads import Job, Threads
 
 T = TypeVar("T")
 
@@ -64,20 +64,27 @@ class LoopIo:
         """Wait for the permit on the loop, then send in a thread; cancelling ends the socket."""
         wire, stream, send_by = call.target.wire(), call.operation.stream, call.send_by
         try:
-            lease = await wire.permits.acquire_async(deadline, asyncio.get_running_loop())
+            lease = wire.permits.try_acquire()
+            if lease is None:
+                lease = await wire.permits.acquire_async(deadline, asyncio.get_running_loop())
         except TimeoutError:
             raise wire.busy() from None
-        abort = Abort()
-        return await self._in_thread(
-            lambda: wire.send_with(lease, request, deadline, abort=abort, stream=stream, send_by=send_by), abort
+        threads, abort = self._process().threads(), Abort()
+        job = threads.begin(
+            lambda: wire.send_with(lease, request, deadline, abort=abort, stream=stream, send_by=send_by)
         )
+        try:
+            return await _result(threads, job, abort)
+        finally:
+            if job.refused:
+                lease.release()
 
     async def store_run(self, store: Store, items: Sequence[Item]) -> list[Plain]:
         """Run operations of a store: by its asyncio twin if it has one, else in a thread if it blocks."""
         if not store.blocking:
             return store.run(items)
         twin = twin_of(store)
-        return await self._in_thread(lambda: store.run(items)) if twin is None else await twin.run(items)
+        return await self.run(lambda: store.run(items)) if twin is None else await twin.run(items)
 
     @asynccontextmanager
     async def lock(self, key: Hashable, deadline: float) -> AsyncGenerator[None]:
@@ -90,7 +97,8 @@ class LoopIo:
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call a function that blocks, in a thread, with the caller's context."""
-        return await self._in_thread(function)
+        threads = self._process().threads()
+        return await _result(threads, threads.begin(function))
 
     async def gather(self, tasks: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T | Exception]:
         """Run tasks at the same time, at most `limit` at once."""
@@ -105,19 +113,18 @@ class LoopIo:
 
         return await asyncio.gather(*[one(task) for task in tasks])
 
-    async def _in_thread(self, function: Callable[[], T], abort: Abort | None = None) -> T:
-        loop = asyncio.get_running_loop()
-        job = self._process().threads().submit(contextvars.copy_context().run, function)
-        future = asyncio.wrap_future(job, loop=loop)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            future.add_done_callback(_retrieve)
+
+async def _result(threads: Threads, job: Job[T], abort: Abort | None = None) -> T:
+    """Wait for a job; if this is cancelled, end the job and wait a while until it has ended."""
+    try:
+        await job.ended
+    except asyncio.CancelledError:
+        if not threads.take_back(job):
             if abort is not None:
                 abort.fire()
-            if not job.cancel():
-                await asyncio.wait([future], timeout=CANCEL_SECONDS)
-            raise
+            await job.give_up(CANCEL_SECONDS)
+        raise
+    return job.outcome()
 
 
 def _finish(future: asyncio.Future[None]) -> None:
@@ -128,9 +135,3 @@ def _finish(future: asyncio.Future[None]) -> None:
 def _end(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_exception(ConnectorClosedError("The connector was closed while a call waited."))
-
-
-def _retrieve(future: asyncio.Future[T]) -> None:
-    """Take the result of an abandoned thread, so that asyncio does not report it as forgotten."""
-    if not future.cancelled():
-        future.exception()

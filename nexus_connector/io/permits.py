@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
 
 
 class Lease:
