@@ -3,94 +3,41 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from .events import Event
-from .records import IntegrationLog
+from .outbox import InlineOutbox, Make, Outbox, Post, Sinks
+
+if TYPE_CHECKING:
+    from .events import Event
+    from .records import IntegrationLog
+
+__all__ = ["Background", "InlineOutbox", "Outbox"]
 
 T = TypeVar("T")
-
-Make: TypeAlias = Callable[[], IntegrationLog]
-Post: TypeAlias = Callable[[], None]
 
 QUEUE_LIMIT: Final = 10_000
 BATCH: Final = 32
 LINGER_SECONDS: Final = 0.005
 """How long the thread lets a batch gather; far below the 50 ms in which a record must be out."""
-SLOW_SECONDS: Final = 0.01
-"""How long receivers may take in a row before the records have their turn."""
+STEP_SECONDS: Final = 0.000_15
+"""How long the thread builds records at a time: whoever waits for the interpreter meanwhile has a call under way."""
+PAUSE_SECONDS: Final = 0.000_5
+"""How long it lets go between two steps. It has to sleep: after a mere yield it would be back before anybody else."""
+BACKLOG: Final = 64
+"""Each so many that wait make a step as much longer, so that the thread keeps up with whatever comes."""
+LATE_SECONDS: Final = 0.004
+"""A wait that lasts so much longer than asked for: others compute without a break, and short steps would not do."""
+LONG_STEP_SECONDS: Final = 0.01
+"""The longest step, and how long records or receivers may take in a row before the others have their turn."""
+REPORT_SECONDS: Final = 1.0
+"""How far apart reports of what a full queue cost are."""
 
 _log = logging.getLogger("nexus_connector.background")
-
-
-class Sinks(Protocol):
-    """Who gets what was queued."""
-
-    def deliver_records(self, records: Sequence[IntegrationLog]) -> None:
-        """Hand records to the ``store_log`` hooks; never raises."""
-        ...
-
-    def deliver_event(self, event: Event) -> None:
-        """Hand an event to its receivers and sink hooks; never raises."""
-        ...
-
-    def deliver_dropped(self, records: int, events: int) -> None:
-        """Tell that a full queue cost records or events; never raises."""
-        ...
-
-
-class Outbox(Protocol):
-    """Where the pipeline leaves what others shall hear of."""
-
-    def record(self, make: Make) -> None:
-        """Queue a record; it is built and redacted later."""
-        ...
-
-    def event(self, event: Event) -> None:
-        """Queue an event."""
-        ...
-
-    def post(self, post: Post) -> None:
-        """Queue a write to a shared store."""
-        ...
-
-    def flush(self, timeout_seconds: float) -> bool:
-        """Wait until all that is queued now is delivered; returns whether it was in time."""
-        ...
-
-    def close(self, timeout_seconds: float) -> None:
-        """Deliver what is queued, for at most this long, and take no more."""
-        ...
-
-
-class InlineOutbox:
-    """Delivers at once, in the caller's thread: the order of tests is the order of things."""
-
-    def __init__(self, sinks: Sinks) -> None:
-        self._sinks = sinks
-
-    def record(self, make: Make) -> None:
-        """Build and deliver a record."""
-        self._sinks.deliver_records([make()])
-
-    def event(self, event: Event) -> None:
-        """Deliver an event."""
-        self._sinks.deliver_event(event)
-
-    def post(self, post: Post) -> None:
-        """Write to the store."""
-        post()
-
-    def flush(self, timeout_seconds: float) -> bool:  # nothing ever waits here
-        """Nothing is ever queued."""
-        return True
-
-    def close(self, timeout_seconds: float) -> None:
-        """Nothing is ever queued."""
 
 
 class _Marker:
@@ -109,19 +56,26 @@ class _Marker:
 class Background:
     """Bounded queues and the one thread that empties them; the thread starts with the first thing queued.
 
+    It shares the interpreter with those who call: it lets things gather, then works in short steps with pauses
+    between them, and in longer ones the more there is to do.
+
     Args:
         sinks: Who gets what was queued.
         limit: Records, and events, that may wait; more are dropped and counted.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, sinks: Sinks, limit: int = QUEUE_LIMIT) -> None:
+    def __init__(self, sinks: Sinks, limit: int = QUEUE_LIMIT, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._sinks = sinks
         self._limit = limit
+        self._clock = clock
         self._records: deque[Make | _Marker] = deque()
         self._events: deque[Event | _Marker] = deque()
         self._posts: deque[Post | _Marker] = deque()
         self._dropped = [0, 0]
+        self._report_at = -math.inf
         self._wake = threading.Event()
+        self._is_awake = False
         self._hurry = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -133,7 +87,8 @@ class Background:
             self._dropped[0] += 1
             return
         self._records.append(make)
-        self._rouse()
+        if not self._is_awake:
+            self._rouse()
 
     def event(self, event: Event) -> None:
         """Queue an event; drop and count it if the queue is full."""
@@ -141,12 +96,14 @@ class Background:
             self._dropped[1] += 1
             return
         self._events.append(event)
-        self._rouse()
+        if not self._is_awake:
+            self._rouse()
 
     def post(self, post: Post) -> None:
         """Queue a write; it is never dropped, for a gate counts on it."""
         self._posts.append(post)
-        self._rouse()
+        if not self._is_awake:
+            self._rouse()
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all that is queued now is delivered; returns whether it was in time."""
@@ -178,8 +135,7 @@ class Background:
     def _rouse(self) -> None:
         if self._thread is None:
             self._start()
-        if not self._wake.is_set():
-            self._wake.set()
+        self._wake.set()
 
     def _start(self) -> None:
         with self._lock:
@@ -189,59 +145,96 @@ class Background:
                 self._thread = thread
 
     def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._hurry.wait(LINGER_SECONDS)
-            self._wake.clear()
-            while self._step():
-                time.sleep(0)  # let the callers have the interpreter between batches
-            if self._closed and not (self._records or self._events or self._posts):
-                return
+        while not (self._closed and not self._is_waiting()):
+            self._sleep()
+            self._empty(is_late=self._is_late_after(self._hurry.wait, LINGER_SECONDS))
+            self._report_dropped()
             if not self._closed:
                 self._hurry.clear()
 
-    def _step(self) -> bool:
-        """Hand on one batch of each lane; returns whether there was any."""
-        posts, records = _take(self._posts), _take(self._records)
-        for post in posts:
-            _deliver_post(post)
-        built = [record for make in records if (record := _build(make)) is not None]
+    def _sleep(self) -> None:
+        """Wait until something is queued, or there is something to report."""
+        self._wake.clear()
+        self._is_awake = False
+        # Whoever queues something now either sees that this thread sleeps, or is seen by it.
+        if not (self._is_waiting() or self._closed):
+            self._wake.wait(max(0.0, self._report_at - self._clock()) if any(self._dropped) else None)
+        self._is_awake = True
+
+    def _is_waiting(self) -> bool:
+        return bool(self._records or self._events or self._posts)
+
+    def _empty(self, *, is_late: bool) -> None:
+        """Hand on all that is queued, step by step."""
+        while self._is_waiting():
+            backlog = max(len(self._records), len(self._events))
+            seconds = min(STEP_SECONDS * (1 + backlog // BACKLOG), LONG_STEP_SECONDS)
+            self._step(LONG_STEP_SECONDS if is_late or self._hurry.is_set() else seconds)
+            if self._is_waiting() and not self._hurry.is_set():
+                is_late = self._is_late_after(time.sleep, PAUSE_SECONDS)
+
+    def _is_late_after(self, wait: Callable[[float], object], seconds: float) -> bool:
+        """Wait, and say whether it was long until the interpreter was free again."""
+        asked = self._clock()
+        wait(seconds)
+        return self._clock() > asked + seconds + LATE_SECONDS
+
+    def _step(self, seconds: float) -> None:
+        """Hand on some of each lane, for about so long each; posts by number, for they wait by themselves."""
+        for _ in range(min(BATCH, len(self._posts))):
+            _hand_on(self._posts.popleft(), _deliver_post)
+        until = self._clock() + seconds
+        while self._records:
+            self._deliver_batch(until)
+            if self._clock() >= until:
+                break
+        until = self._clock() + seconds
+        while self._events:
+            _hand_on(self._events.popleft(), self._sinks.deliver_event)
+            if self._clock() >= until:
+                break
+        self._report_dropped()
+
+    def _deliver_batch(self, until: float) -> None:
+        """Build records until the batch is full or its time is over, and deliver them."""
+        built: list[IntegrationLog] = []
+        marker: _Marker | None = None
+        while self._records and len(built) < BATCH:
+            make = self._records.popleft()
+            if isinstance(make, _Marker):
+                marker = make
+                break
+            record = _build(make)
+            if record is not None:
+                built.append(record)
+            if self._clock() >= until:
+                break
         if built:
             self._sinks.deliver_records(built)
-        events = self._deliver_events()
-        for marker in (*posts, *records):
-            if isinstance(marker, _Marker):
-                marker.hand_on()
-        self._report_dropped()
-        return bool(posts or records or events)
-
-    def _deliver_events(self) -> int:
-        """Hand on a batch of events, but let records pass when a receiver is slow."""
-        count, until = 0, time.monotonic() + SLOW_SECONDS
-        while self._events and count < BATCH and time.monotonic() < until:
-            event = self._events.popleft()
-            count += 1
-            if isinstance(event, _Marker):
-                event.hand_on()
-            else:
-                self._sinks.deliver_event(event)
-        return count
+        if marker is not None:
+            marker.hand_on()
 
     def _report_dropped(self) -> None:
+        """Tell what a full queue cost, the first time at once, then every second; at the latest when all is out."""
         records, events = self._dropped
-        if records or events:
+        if not (records or events):
+            return
+        now = self._clock()
+        if now >= self._report_at or (self._hurry.is_set() and not self._is_waiting()):
+            self._report_at = now + REPORT_SECONDS
             self._dropped[0] -= records
             self._dropped[1] -= events
             self._sinks.deliver_dropped(records, events)
 
 
-def _take(lane: deque[T]) -> list[T]:
-    return [lane.popleft() for _ in range(min(BATCH, len(lane)))]
+def _hand_on(thing: T | _Marker, deliver: Callable[[T], object]) -> None:
+    if isinstance(thing, _Marker):
+        thing.hand_on()
+    else:
+        deliver(thing)
 
 
-def _build(make: Make | _Marker) -> IntegrationLog | None:
-    if isinstance(make, _Marker):
-        return None
+def _build(make: Make) -> IntegrationLog | None:
     try:
         return make()
     except Exception:
@@ -249,9 +242,7 @@ def _build(make: Make | _Marker) -> IntegrationLog | None:
         return None
 
 
-def _deliver_post(post: Post | _Marker) -> None:
-    if isinstance(post, _Marker):
-        return
+def _deliver_post(post: Post) -> None:
     try:
         post()
     except Exception:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from .errors import CircuitOpenError, ConnectorError, RateLimitExceededError
 from .ids import ulid
@@ -28,18 +28,23 @@ def attempt_record(
     ended: float,
 ) -> IntegrationLog:
     """Build the record of one send on the wire."""
-    verdict = result.verdict
-    return IntegrationLog(
-        id=_record_id(call, started),
+    verdict, response = result.verdict, result.response
+    data: tuple[object, object] = (None, None)
+    if call.operation.send is None:
+        data = _data(request, redactor), None if response is None else _data(response, redactor)
+    return _record(
+        call,
+        request,
+        response,
+        redactor,
         kind="attempt",
-        created_at=_moment(call, started),
-        attempt_number=number,
+        began=call.wall_started + timedelta(seconds=started - call.started),
+        number=number,
         region=region,
-        duration_ms=round((ended - started) * 1000, 3),
-        status=_status(verdict.error, result.response, verdict.outcome),
+        seconds=ended - started,
+        error=verdict.error,
         outcome=verdict.outcome,
-        error_message=None if verdict.error is None else redactor.text(str(verdict.error)),
-        **_common(call, request, result.response, redactor),
+        data=data,
     )
 
 
@@ -47,39 +52,60 @@ def call_record(
     call: Call, request: Request, result: Result | None, error: BaseException | None, ended: float
 ) -> IntegrationLog:
     """Build the record of a whole call; its bodies stand in the records of its attempts."""
-    response = result.response if result is not None else None
-    outcome = _outcome(error, result)
-    fields = _common(call, request, response, call.redactor)
-    fields.update(request_data=None, response_data=None)
-    return IntegrationLog(
-        id=_record_id(call, call.started),
+    return _record(
+        call,
+        request,
+        result.response if result is not None else None,
+        call.redactor,
         kind="call",
-        created_at=call.wall_started,
-        attempt_number=call.attempts,
+        began=call.wall_started,
+        number=call.attempts,
         region=call.region,
-        duration_ms=round((ended - call.started) * 1000, 3),
-        status=_status(error, response, outcome),
-        outcome=outcome,
-        error_message=None if error is None else call.redactor.text(str(error) or type(error).__name__),
-        **fields,
+        seconds=ended - call.started,
+        error=error,
+        outcome=_outcome(error, result),
     )
 
 
-def _common(call: Call, request: Request, response: Response | None, redactor: Redactor) -> dict[str, Any]:
-    is_run = call.operation.send is not None
-    return {
-        "call_id": call.id,
-        "parent_id": call.parent_id,
-        "tenant_id": call.tenant_id,
-        "service_name": call.service,
-        "operation": call.operation.name,
-        "endpoint": call.operation.name if is_run else redactor.url(request.url),
-        "method": "RUN" if is_run else request.method,
-        "http_status_code": response.status if response is not None and not is_run else None,
-        "request_data": None if is_run else _data(request, redactor),
-        "response_data": None if response is None or is_run else _data(response, redactor),
-        "vendor_reference": response.call.request_id if response is not None else None,
-    }
+def _record(
+    call: Call,
+    request: Request,
+    response: Response | None,
+    redactor: Redactor,
+    *,
+    kind: Literal["attempt", "call"],
+    began: datetime,
+    number: int,
+    region: str | None,
+    seconds: float,
+    error: BaseException | None,
+    outcome: Outcome,
+    data: tuple[object, object] = (None, None),
+) -> IntegrationLog:
+    operation = call.operation
+    is_run = operation.send is not None
+    return IntegrationLog(
+        id=ulid(int(began.timestamp() * 1000), call.io.random.getrandbits(80)),
+        kind=kind,
+        call_id=call.id,
+        parent_id=call.parent_id,
+        tenant_id=call.tenant_id,
+        service_name=call.service,
+        operation=operation.name,
+        region=region,
+        endpoint=operation.name if is_run else redactor.url(request.url),
+        method="RUN" if is_run else request.method,
+        status=_status(error, response, outcome),
+        outcome=outcome,
+        http_status_code=response.status if response is not None and not is_run else None,
+        duration_ms=round(seconds * 1000, 3),
+        request_data=data[0],
+        response_data=data[1],
+        error_message=None if error is None else redactor.text(str(error) or type(error).__name__),
+        attempt_number=number,
+        vendor_reference=response.call.request_id if response is not None else None,
+        created_at=began,
+    )
 
 
 def _data(message: Request | Response, redactor: Redactor) -> dict[str, object]:
@@ -104,11 +130,3 @@ def _status(error: BaseException | None, response: Response | None, outcome: Out
     if isinstance(error, RateLimitExceededError) or (response is not None and response.status == 429):
         return IntegrationStatus.RATE_LIMITED
     return IntegrationStatus.TIMEOUT if isinstance(error, TimeoutError) else IntegrationStatus.FAILED
-
-
-def _moment(call: Call, at: float) -> datetime:
-    return call.wall_started + timedelta(seconds=at - call.started)
-
-
-def _record_id(call: Call, at: float) -> str:
-    return ulid(int(_moment(call, at).timestamp() * 1000), call.io.random.getrandbits(80))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from .conditions import CircuitChanged, PluginFailed, RecordsDropped
-from .events import Event
-from .hooks import Hook
-from .records import IntegrationLog
-from .signals import Signals
+if TYPE_CHECKING:
+    from .events import Event
+    from .hooks import Hook
+    from .records import IntegrationLog
+    from .signals import Signals
 
 _log = logging.getLogger("nexus_connector.delivery")
 
@@ -31,6 +32,8 @@ class Delivery:
         self.hooks = tuple(hooks)
         self._circuit_hooks = tuple(circuit_hooks)
         if circuit_hooks:
+            from .conditions import CircuitChanged
+
             signals.want(CircuitChanged)
         self._signals = signals
         self._wall = wall
@@ -48,9 +51,12 @@ class Delivery:
 
     def deliver_event(self, event: Event) -> None:
         """Hand an event to the hooks that are written for it, then to its receivers."""
-        if isinstance(event, CircuitChanged):
-            for hook in self._circuit_hooks:
-                self._tell(hook, event)
+        if self._circuit_hooks:
+            from .conditions import CircuitChanged
+
+            if isinstance(event, CircuitChanged):
+                for hook in self._circuit_hooks:
+                    self._tell(hook, event)
         self._signals.deliver(event)
 
     def _tell(self, hook: Hook, event: Event) -> None:
@@ -63,10 +69,14 @@ class Delivery:
 
     def deliver_dropped(self, records: int, events: int) -> None:
         """Tell that a full queue cost records or events."""
+        from .conditions import RecordsDropped
+
         _log.error("the queue was full: %d records and %d events were dropped", records, events)
         self._signals.deliver(RecordsDropped(service="", call_id=None, at=self._wall(), records=records, events=events))
 
     def _sink_failed(self, hook: Hook, error: Exception, what: str) -> None:
+        from .conditions import PluginFailed
+
         _log.error("%s.%s raised %s", hook.plugin, hook.name, what, exc_info=error)
         message = f"raised {type(error).__name__} {what}"
         at = self._wall()

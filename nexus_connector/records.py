@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from operator import attrgetter
+from typing import Final, Literal
 
 import attrs
 
@@ -75,9 +77,11 @@ class IntegrationLog:
 
     def as_dict(self) -> dict[str, object]:
         """Return the record as plain JSON values, times as ISO 8601."""
-        plain = {name: getattr(self, name) for name in _FIELDS}
-        plain.update(status=self.status.value, outcome=self.outcome.value, created_at=self.created_at.isoformat())
+        plain = dict(zip(_FIELDS, _values(self), strict=True))
+        plain["status"], plain["outcome"] = self.status._value_, self.outcome._value_
+        plain["created_at"] = self.created_at.isoformat()
         return plain
 
 
-_FIELDS = tuple(field.name for field in attrs.fields(IntegrationLog))
+_FIELDS: Final = tuple(field.name for field in attrs.fields(IntegrationLog))
+_values: Final[Callable[[IntegrationLog], tuple[object, ...]]] = attrgetter(*_FIELDS)

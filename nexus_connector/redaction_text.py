@@ -23,16 +23,16 @@ _HARMLESS: Final = re.compile(
     r"|esin)|edat|name|length|count|policy|required|enabled|status|check)$"
 )
 _HINT: Final = (  # of a shape or a card; each branch begins with a rare letter: ordinary text is skipped at full speed
-    r"-----BEGIN|J(?<=eyJ)|A(?:KIA|SIA|Iza)|EAAA|EZ[AT]K|xox[a-z]-|xkeysib-|_(?:(?:live|test)_|(?<=[a-z]_)"
-    r"(?:(?<=gh[pousr]_)|(?<=whsec_)|(?<=_pat_)|(?<=shp[acps][ats]_)|(?<=npm_)))|-(?:us[0-9]|(?<=[kyti]-)(?:(?<=key-)"
-    r"|(?<=glpat-)|(?<=pypi-)|(?<=sk-)))|\.(?:(?<=SG\.)|(?<=ya29\.))|"
-    + "|".join(rf"{blank}(?:(?<=(?i:bearer).)|(?<=(?i:basic).))" for blank in (" ", r"\t", r"\n", "%", r"\+"))
+    r"-----BEGIN|J(?<=eyJ)|A(?:KIA|SIA|Iza)|EAAA|EZ[AT]K|_(?:(?:live|test)_|(?<=[a-z]_)"
+    r"(?:(?<=gh[pousr]_)|(?<=whsec_)|(?<=_pat_)|(?<=shp[acps][ats]_)|(?<=npm_)))|-(?:us[0-9]|(?<=[a-z]-)(?:(?<=key-)"
+    r"|(?<=glpat-)|(?<=pypi-)|(?<=sk-)|(?<=xox[a-z]-)|(?<=xkeysib-)))|\.(?:(?<=SG\.)|(?<=ya29\.))"
     + "".join(rf"|{digit}[0-9]{{3}}[ -]?[0-9]{{4}}(?:[ -]?[0-9]){{5}}" for digit in range(2, 7))
 )
-_SHAPED: Final = re.compile(_HINT, re.DOTALL)
-SUSPECT: Final = re.compile(  # a colon of a time or before // names nothing
-    r"@|=|%|>|\+(?=[0-9])|\((?=b?['\"])|:(?!//)(?!(?<=[T :][0-9]{2}:)[0-9]{2})|" + _HINT, re.DOTALL
+_SHAPED: Final = re.compile(_HINT)
+_SUSPECT: Final = re.compile(  # a colon of a time or before // names nothing
+    r"@|=|%|>|\+(?=[0-9])|\((?=b?['\"])|:(?!//)(?!(?<=[T :][0-9]{2}:)[0-9]{2})|" + _HINT
 )
+_SCHEMED: Final = re.compile(r"(?:bearer|basic)[ \t\n%+]", re.IGNORECASE)
 _SHAPES: Final = re.compile(
     r"(?:-----BEGIN[A-Z ]*PRIVATE KEY[A-Z ]*-----(?s:.*?)(?:-----END[A-Z ]*PRIVATE KEY[A-Z ]*-----|\Z)"
     r"|(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{2}))eyJ[\w-]+\.[\w-]+|[sr]k_(?:live|test)_\w{4,}|sk-(?:proj|ant)-[\w-]{16,}"
@@ -74,6 +74,20 @@ _LITERALS: Final = frozenset({"null", "none", "true", "false"})
 _LABEL: Final = re.compile(r"[\w.-]+:")
 
 
+def is_suspect(text: str) -> bool:
+    """Say whether a text could hold anything that `hide_shapes` or `hide_pairs` would mask."""
+    return _SUSPECT.search(text) is not None or _is_schemed(text)
+
+
+def _is_schemed(text: str) -> bool:
+    """Say whether a text names a scheme; a pattern without case would look at every letter of every text."""
+    if text.isascii():
+        small = text.lower()
+        if "bearer" not in small and "basic" not in small:
+            return False
+    return _SCHEMED.search(text) is not None
+
+
 def mask(value: str) -> str:
     """Hide a secret: first and last four characters of one of 20 and more, nothing of a shorter one.
 
@@ -109,7 +123,7 @@ class Names(dict[str, int]):
     def __missing__(self, name: str) -> int:
         decoded = unquote(name)
         last = _plain(re.split(r"[\[\].]+", decoded.rstrip("[]."))[-1])
-        odd = SUSPECT.search(name) and hide_pairs(hide_shapes(name, personal=True), self) != name
+        odd = is_suspect(name) and hide_pairs(hide_shapes(name, personal=True), self) != name
         kind = CARD if last in {"card", "creditcard", "debitcard"} else ODD if odd else PLAIN
         for form in (_plain(decoded), last):
             if form in self._extra or (_SENSITIVE.search(form) and not _HARMLESS.search(form)):
@@ -186,7 +200,7 @@ def hide_pairs(text: str, names: Names) -> str:
 
 def hide_shapes(text: str, *, personal: bool, cards: bool = True) -> str:
     """Mask what is recognisable by itself, whatever name it has."""
-    if _SHAPED.search(text):
+    if _SHAPED.search(text) or _is_schemed(text):
         text = _SHAPES.sub(lambda found: mask(found[0]), text)
         text = _BASIC.sub(rf"\1{HIDDEN}", _BEARER.sub(lambda found: found[1] + mask(found[2]), text))
         text = _CARD_NUMBER.sub(_hide_card, text) if cards else text

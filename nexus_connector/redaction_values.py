@@ -6,9 +6,12 @@ import base64
 import json
 import re
 from functools import lru_cache
+from typing import Final
 from urllib.parse import quote, quote_plus
 
 from .redaction_text import HIDDEN, mask
+
+_LONG: Final = 128  # characters; to compile a private key takes a tenth of a second
 
 
 def _forms(secret: str) -> set[str]:
@@ -28,31 +31,55 @@ def _forms(secret: str) -> set[str]:
 
 
 class Exact:
-    """The exact values in all their forms, longest first: the few long ones one by one, the others as one pattern."""
+    """The exact values in all their forms, longest first: the few long ones one by one, the others as one pattern.
+
+    Nearly every text holds none of them, and says so at the speed of a search for words: the cores are the forms that
+    hold no other one, and a text without a core is a text without a form. The pattern is compiled for the first hit.
+    """
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         self._masks = {form: mask(secret) for secret in secrets if len(secret) >= 6 for form in _forms(secret)}
-        self._short = frozenset(secret for secret in secrets if len(secret) < 6)
-        forms = sorted(self._masks, key=len, reverse=True)
-        self._long = [form for form in forms if len(form) > 128]  # a private key takes a tenth of a second to compile
-        by_letter: dict[str, list[str]] = {}
-        for form in forms[len(self._long) :]:
-            by_letter.setdefault(form[0], []).append(re.escape(form[1:]))
-        branches = [f"{re.escape(letter)}(?:{'|'.join(rest)})" for letter, rest in by_letter.items()]
-        self._pattern = re.compile("|".join(branches) or "(?!)")
-        self.shortest = min(map(len, (*forms, *self._short)), default=1 << 62)
-        self.longest = max([256, *map(len, forms)])
+        self._forms = sorted(self._masks, key=len, reverse=True)
+        self._pattern: re.Pattern[str] | None = None
+        cores: list[str] = []
+        for form in reversed(self._forms):
+            if not any(core in form for core in cores):
+                cores.append(form)
+        self._cores = tuple(cores)
+        self.short = frozenset(secret for secret in secrets if len(secret) < 6)
+        self.shortest = min(map(len, (*self._forms, *self.short)), default=1 << 62)
+        self.longest = max([256, *map(len, self._forms)])
         self.numbers = any(map(str.isdecimal, secrets))
 
     def hide(self, text: str) -> str:
         """Mask every known value in a text."""
-        if len(text) < self.shortest:
-            return text
-        if text in self._short:
+        if text in self.short:
             return HIDDEN
-        for form in self._long:
+        return self._replaced(text) if self.within(text) else text
+
+    def within(self, text: str) -> bool:
+        """Say whether a text holds a known value of 6 characters and more."""
+        for core in self._cores:  # noqa: SIM110  # any() costs more than the search of a short text
+            if core in text:
+                return True
+        return False
+
+    def _replaced(self, text: str) -> str:
+        for form in self._forms:
+            if len(form) <= _LONG:
+                break
             text = text.replace(form, self._masks[form])
+        if self._pattern is None:
+            self._pattern = _pattern([form for form in self._forms if len(form) <= _LONG])
         return self._pattern.sub(lambda found: self._masks[found[0]], text)
+
+
+def _pattern(forms: list[str]) -> re.Pattern[str]:
+    by_letter: dict[str, list[str]] = {}
+    for form in forms:
+        by_letter.setdefault(form[0], []).append(re.escape(form[1:]))
+    branches = [f"{re.escape(letter)}(?:{'|'.join(rest)})" for letter, rest in by_letter.items()]
+    return re.compile("|".join(branches) or "(?!)")
 
 
 # Every call derives a redactor from the same few credentials, and compiling them costs more than a whole call.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import blinker
 
-from .conditions import PluginFailed
 from .errors import ConfigurationError
 from .events import Event
 
+if TYPE_CHECKING:
+    import asyncio
+
 E = TypeVar("E", bound=Event)
 FindLoop: TypeAlias = "Callable[[], asyncio.AbstractEventLoop | None]"
+
+_MAX_FOUND: Final = 4096
 
 _log: Final = logging.getLogger("nexus_connector.signals")
 
@@ -46,6 +49,7 @@ class Signals:
         self._order: list[Callable[..., object]] = []
         self._wanted: frozenset[type[Event]] = frozenset()
         self._loops: dict[int, FindLoop] = {}
+        self._found: dict[tuple[type[Event], str], tuple[int, ...]] = {}
 
     def connect(
         self, kind: type[E], receiver: Callable[[E], object], *, service: str | None, loop: FindLoop | None
@@ -79,6 +83,7 @@ class Signals:
         """Have events of this class made even if no receiver is connected: a sink hook hears them."""
         self._wanted |= {kind}
         self.heard = Heard(self._wanted)
+        self._found = {}
 
     def wants(self, kind: type[Event]) -> bool:
         """Say whether anybody listens to events of this class."""
@@ -86,6 +91,16 @@ class Signals:
 
     def deliver(self, event: Event) -> None:
         """Call the receivers in the order in which they were connected; what one raises concerns no other."""
+        found, key = self._found, (type(event), event.service)
+        indexes = found.get(key)
+        if indexes is None:
+            if len(found) >= _MAX_FOUND:
+                found.clear()
+            indexes = found[key] = self._receivers_of(event)
+        for index in indexes:
+            self._call(index, event)
+
+    def _receivers_of(self, event: Event) -> tuple[int, ...]:
         indexes: set[int] = set()
         for kind in type(event).__mro__:
             if kind is object:
@@ -93,8 +108,7 @@ class Signals:
             signal = self._namespace.get(kind.__name__)
             if signal is not None:
                 indexes.update(each.index for each in signal.receivers_for(event.service) if isinstance(each, _Indexed))
-        for index in sorted(indexes):
-            self._call(index, event)
+        return tuple(sorted(indexes))
 
     def _call(self, index: int, event: Event) -> None:
         receiver, find_loop = self._order[index], self._loops.get(index)
@@ -102,12 +116,16 @@ class Signals:
             if find_loop is None:
                 receiver(event)
             elif (loop := find_loop()) is not None and not loop.is_closed():
+                import asyncio  # here: who has a loop has it already
+
                 asyncio.run_coroutine_threadsafe(_awaited(receiver, event), loop)
         except Exception as error:
             _log.exception("receiver %s of %s raised", _name(receiver), type(event).__name__)
             self._tell(receiver, event, error)
 
     def _tell(self, receiver: Callable[..., object], event: Event, error: Exception) -> None:
+        from .conditions import PluginFailed  # here: receivers seldom raise
+
         if isinstance(event, PluginFailed) or not self.wants(PluginFailed):
             return
         message = f"raised {type(error).__name__}"

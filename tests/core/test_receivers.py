@@ -62,6 +62,21 @@ def test_receivers_run_in_the_order_of_connecting() -> None:
     assert heard == [0, 1, 2, 1, 2, 3]
 
 
+def test_a_receiver_that_comes_later_hears_what_comes_later() -> None:
+    """Whoever connects after events of a class and service were delivered hears the next ones."""
+    heard: list[str] = []
+    with Connector.from_config(CONFIG) as connector, fake(connector) as vendors:
+        vendors.answer("", 200)
+        connector.on(CallSucceeded)(lambda event: heard.append("first"))
+        connector.service("crm").get("/")
+        connector.on(CallSucceeded, service="crm")(lambda event: heard.append("crm"))
+        connector.service("crm").get("/")
+        connector.on(Event)(lambda event: heard.append("any") if isinstance(event, CallSucceeded) else None)
+        connector.service("crm").get("/")
+        connector.service("erp").get("/")
+    assert heard == ["first", "first", "crm", "first", "crm", "any", "first", "any"]
+
+
 def test_a_raising_receiver_concerns_no_other() -> None:
     """What one receiver raises neither stops the rest nor reaches the call; PluginFailed tells of it."""
     heard: list[object] = []

@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, cast
 from urllib.parse import quote, quote_plus, unquote_plus
 from uuid import UUID
 
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nexus_connector.headers import Headers
 from nexus_connector.redaction import DEFAULT_REDACTOR, Redactor, mask
 
 PLAIN = "cnryZk9Qw7Lm2Xc5Vb8Nend4"
@@ -73,6 +75,11 @@ def leaks(output: object, secret: str) -> bool:
         p for p in middle.split("\n") if len(p) > 9
     }
     return any(part in view for view in decodings(text) for part in parts)
+
+
+def vars_of(redactor: Redactor, name: str) -> Any:
+    """Return what a redactor keeps to itself."""
+    return getattr(redactor, name)
 
 
 def b64(text: str) -> str:
@@ -483,6 +490,59 @@ def test_secrets_of_a_call_join_those_of_the_configuration() -> None:
     assert base.text("resolved-secret") == "resolved-secret"
     assert base.with_secrets(["", "static-secret"]) is base
     assert more.with_secrets(iter(["resolved-secret"])) is more
+    assert base.with_secrets(("resolved-secret",)) is base.with_secrets(["resolved-secret"])
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """Redactors, keys, URLs and header fields are worked out once while they repeat, and never pile up."""
+    redactor = Redactor(secrets=("static-secret",))
+    for number in range(10_000):
+        key, value = f"a{number}", f"static-secret {number}"
+        assert redactor.data({key: value}) == {key: f"**** {number}"}
+        assert redactor.url(f"/x?{key}=static-secret") == f"/x?{key}=****"
+        assert redactor.headers(Headers({key: value})) == {key: f"**** {number}"}
+    for number in range(600):
+        assert redactor.with_secrets([f"secret-{number}"]).text(f"secret-{number}") == "****"
+    known, nets = vars_of(redactor, "_known"), vars_of(redactor, "_nets")
+    sizes = [len(memo) for memo in (known.fields, known.urls, known.redactors, nets.keys)]
+    assert all(0 < size <= limit for size, limit in zip(sizes, (128, 128, 256, 4096), strict=True)), sizes
+    redactor.url("/" + "x" * 1000)
+    redactor.headers(Headers({"a9999": "x" * 1000}))
+    redactor.data({"k" * 1000: 1})
+    assert [len(memo) for memo in (known.fields, known.urls, known.redactors, nets.keys)] == sizes
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("secret", [PLAIN, "ann@example.com", "123", "AKIAABCDEFGHIJKLMNOP", "x" * 3000])
+def test_one_text_among_others_is_found_wherever_it_stands(secret: str, place: int) -> None:
+    """The texts of a tree are looked at together: what has to go goes, and all others stay as they are."""
+    texts = ["one", "two words", "2026-01-01T10:00:00Z", "https://crm.example/x"]
+    texts[place] = secret
+    redactor = Redactor(secrets=(PLAIN, "123"))
+    hidden = cast("str", redactor.data(secret))
+    assert hidden != secret
+    wanted = [hidden if text == secret else text for text in texts]
+    assert redactor.data(texts) == wanted
+    assert redactor.data(dict(zip("abcd", texts, strict=True))) == dict(zip("abcd", wanted, strict=True))
+    assert list(redactor.headers(Headers(zip("abcd", texts, strict=True))).values()) == wanted
+
+
+def test_of_keys_that_look_the_same_the_last_one_counts() -> None:
+    """A value that another one has replaced does not come back, whatever is hidden in it."""
+    assert DEFAULT_REDACTOR.data({"1": "ann@example.com", 1: [5]}) == {"1": [5]}
+
+
+def test_fields_called_name_and_value_are_a_pair_in_headers_too() -> None:
+    """What stands under `value` beside a sensitive `name` is hidden, also where each field alone is harmless."""
+    for headers in ({"name": "password", "value": HIDDEN}, Headers({"name": "password", "value": HIDDEN})):
+        assert DEFAULT_REDACTOR.headers(headers) == {"name": "password", "value": "****"}
+
+
+def test_neighbours_make_no_secret_together() -> None:
+    """Texts that would be a card, a pair or a token only as one are left alone."""
+    for texts in (["4242 4242", "4242 4242"], ["password", ": x"], ["bearer", "abcdefghijkl"], ["ann", "@example.com"]):
+        assert DEFAULT_REDACTOR.data(texts) == texts
+        assert DEFAULT_REDACTOR.data(dict(enumerate(texts))) == {str(n): text for n, text in enumerate(texts)}
 
 
 def test_no_repr_shows_a_secret() -> None:

@@ -15,7 +15,8 @@ def _foreign(value: object) -> str:
 
 
 # ASCII on purpose: no character in a value can end a line for any reader, and lone surrogates survive.
-_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_foreign).encode
+# Unchecked for circles: what a redactor made has none, and any other ends as a RecursionError.
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False, default=_foreign).encode
 
 
 def encode(records: Iterable[IntegrationLog]) -> bytes:
