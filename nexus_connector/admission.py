@@ -61,19 +61,13 @@ class AskGates(Stage):
     def __init__(self, gates: Sequence[Gate]) -> None:
         self._gates = tuple(gates)
 
-    async def __call__(self, call: Call, request: Request, next: Next) -> Result:
+    def __call__(self, call: Call, request: Request, next: Next) -> Awaitable[Result]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # the waits are in what it returns
         """Take part in a call; see the class."""
         attempt: Attempt = call.state.pop(_KEY)
         attempt.request = request
-        result = await self._try(call, attempt, next)
-        if not isinstance(result.verdict.error, LateError):
-            return result
-        # What admitted it had expired when the send could begin: it is asked for once more.
-        attempt = _attempt(call, request)
-        refusal = _check(self._gates, attempt)
-        return refuse(call, refusal.error) if refusal is not None else await self._try(call, attempt, next)
+        return self._try(call, attempt, next, is_last=False)
 
-    async def _try(self, call: Call, attempt: Attempt, next: Next) -> Result:
+    async def _try(self, call: Call, attempt: Attempt, next: Next, *, is_last: bool) -> Result:
         settlement = Settlement(attempt, call.attempts)
         handed_over = False
         try:
@@ -90,13 +84,20 @@ class AskGates(Stage):
             if call.stream is not None:
                 call.stream.on_close(partial(settlement.end_with, call.stream))
                 handed_over = True
-            return result
         except BaseException:
             settlement.break_off()
             raise
         finally:
             if not handed_over:
                 settlement.end()
+        if is_last or not isinstance(result.verdict.error, LateError):
+            return result
+        # What admitted it had expired when the send could begin: it is asked for once more.
+        attempt = _attempt(call, attempt.request)
+        refusal = _check(self._gates, attempt)
+        return (
+            refuse(call, refusal.error) if refusal is not None else await self._try(call, attempt, next, is_last=True)
+        )
 
     async def _admit(
         self, call: Call, attempt: Attempt, questions: Sequence[_Question], settlement: Settlement
@@ -248,5 +249,6 @@ def _failure(gate: Gate, call: Call, error: Exception) -> PluginError:
 
 
 def _attempt(call: Call, request: Request) -> Attempt:
-    wait = min(call.target.max_inline_wait_seconds, max(0.0, call.remaining_seconds))
+    most, left = call.target.max_inline_wait_seconds, call.deadline - call.io.now()
+    wait = most if most < left else max(0.0, left)
     return Attempt(call=call, number=call.attempts + 1, region=call.region, request=request, max_wait_seconds=wait)

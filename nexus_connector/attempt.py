@@ -9,15 +9,15 @@ import attrs
 
 from .admission import late
 from .credentials import Credentials
-from .errors import ConnectorError, CredentialNotFoundError, InvalidRequestError, PluginError, with_unknown_outcome
+from .errors import ConnectorError, CredentialNotFoundError, InvalidRequestError, PluginError
 from .events import AttemptFinished, RateLimited
 from .hooks import Hook, failure
-from .judge import context, judge_answer, judge_failure, lost, refuse, repeatable, within_safety
+from .judge import judge_answer, judge_failure, lost, refuse, within_safety
 from .message import CallInfo, Request, Response, check_wire
 from .pipeline import Next, Result, Stage
 from .stream import BodyStream, StreamBody
 from .transport import SendError, TooLateError
-from .verdict import Outcome, Verdict, may_repeat
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from .call import Call
@@ -278,36 +278,3 @@ def _broken(call: Call, error: BaseException) -> BaseException:
     if call.stream is not None:
         call.stream.broken = verdict
     return verdict.error if verdict.error is not None else error
-
-
-class Run(Send):
-    """Slot 1000 of ``run()``: a call of a vendor's own SDK instead of a send."""
-
-    name = "run"
-
-    async def _send(self, call: Call, request: Request, deadline: float) -> Result:
-        function = call.operation.send
-        assert function is not None  # noqa: S101  # this chain is only for operations that have one
-        try:
-            call.value = await call.io.run(function)
-        except Exception as error:
-            return _judge_exception(call, error)
-        info = CallInfo(id=call.id, service=call.service, operation=call.operation.name, attempts=call.attempts)
-        return judge_answer(call, Response(status=200, call=attrs.evolve(info, tenant_id=call.tenant_id)))
-
-
-def _judge_exception(call: Call, error: Exception) -> Result:
-    """Judge what a vendor's SDK raised: nobody knows how far it came."""
-    outcome = Outcome.UNKNOWN
-    kind = with_unknown_outcome(ConnectorError) if call.safety != "safe" else ConnectorError
-    raised = kind(
-        f"{call.operation.name} of {call.service} raised {type(error).__name__}.",
-        hint="The SDK's own exception is the cause; a classify hook can say what it means.",
-        outcome=outcome,
-        retry_safe=repeatable(call, outcome),
-        **context(call),
-    )
-    raised.__cause__ = error
-    raised.seal(call.redactor)
-    retry = may_repeat(call.safety, outcome, transient=True)
-    return Result(Verdict(outcome=outcome, health="ignore", retry=retry, error=raised))

@@ -10,9 +10,10 @@ import attrs
 
 from .adapter import ServiceAdapter, load_adapter
 from .admission import AskGates, CheckGates
-from .attempt import Authenticate, BeforeAttempt, BeforeRequest, PickRegion, Reauthenticate, Run, Send
+from .attempt import Authenticate, BeforeAttempt, BeforeRequest, PickRegion, Reauthenticate, Send
 from .config import SecretRef, ServiceConfig
 from .errors import ConfigurationError, ConnectorError, PluginError
+from .foreign import Run
 from .gates import Gate
 from .hooks import Hook, compile_hooks
 from .outcomes import Claims
@@ -23,6 +24,8 @@ from .static_credentials import static_credentials
 from .target import Target
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from .call import Call
     from .message import Request
     from .runtime import Runtime
@@ -38,7 +41,7 @@ def compile_target(runtime: Runtime, name: str) -> Target:
         ConfigurationError: If something is missing or contradicts itself.
         PluginError: If a plugin fails to build its part.
     """
-    adapter, config = _with_adapter(name, runtime.config.services[name])
+    adapter, config = _with_adapter(name, runtime.config.services[name], runtime.assembly.vendors)
     credentials = static_credentials(config.credentials, name, runtime.resolve_secret)
     headers, secrets = _headers(config, runtime.resolve_secret)
     if credentials is not None:
@@ -82,8 +85,10 @@ def compile_target(runtime: Runtime, name: str) -> Target:
     return target
 
 
-def _with_adapter(name: str, config: ServiceConfig) -> tuple[ServiceAdapter | None, ServiceConfig]:
-    adapter = load_adapter(config.adapter, name, config.options)
+def _with_adapter(
+    name: str, config: ServiceConfig, vendors: Mapping[str, EntryPoint]
+) -> tuple[ServiceAdapter | None, ServiceConfig]:
+    adapter = load_adapter(config.adapter, name, config.options, vendors)
     if adapter is not None:
         vendor = adapter.vendor
         config = attrs.evolve(

@@ -67,7 +67,7 @@ def judge_answer(call: Call, response: Response) -> Result:
     """Judge an answer: by the operation's own rules first, then by HTTP's."""
     rules = call.operation.classification
     status = response.status
-    fault = _told(rules.fault, response) if status < 400 else None
+    fault = _told(rules.fault, response) if status < 400 and rules.fault is not None else None
     if fault is None and (status < 400 or status in call.operation.allow_status):
         return Result(_DONE, response)
     reading = read_status(status, response.headers.get("retry-after"), rules, now=call.io.wall().timestamp())
