@@ -184,6 +184,6 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks; arguments go to them."""
+    """Run the benchmarks and hold their table; arguments go to them, as ``-- --only wire --json FILE``."""
     _sync(session, "--all-packages", "--group=bench", "--group=test")
     session.run("python", "tests/benchmarks/run.py", *session.posargs)

@@ -108,6 +108,8 @@ class AskGates(Stage):
         asked: Sequence[Gate] = self._gates
         while True:
             judged = _judge_all(await _answers(call, questions, settlement), attempt, settlement)
+            if not judged and asked is self._gates:
+                return None  # nearly always: everybody says yes, now
             now = call.io.now()
             for _, answer in judged:
                 if isinstance(answer, Refusal):
@@ -124,8 +126,6 @@ class AskGates(Stage):
             asked = [gate for gate, _ in again]
             attempt.max_wait_seconds = max(0.0, started + patience - call.io.now())
             questions = self._questions(attempt, asked, settlement)
-        if until <= started and asked is self._gates:
-            return None
         if until > call.io.now():
             await call.io.sleep(min(until - call.io.now(), max(0.0, call.remaining_seconds)))
         waited = call.io.now() - started
@@ -213,15 +213,21 @@ async def _answers(
 
 def _judge_all(
     replies: Sequence[tuple[Gate, Plain | StoreError]], attempt: Attempt, settlement: Settlement
-) -> list[tuple[Gate, Refusal | Wait | Again | None]]:
-    """Let each gate hear its own reply, whatever the others say: what it was given it must give back."""
-    judged: list[tuple[Gate, Refusal | Wait | Again | None]] = []
+) -> list[tuple[Gate, Refusal | Wait | Again]]:
+    """Let each gate hear its own reply, whatever the others say: what it was given it must give back.
+
+    Returns:
+        What is not simply yes.
+    """
+    judged: list[tuple[Gate, Refusal | Wait | Again]] = []
     failure: PluginError | None = None
     for gate, reply in replies:
         try:
-            judged.append((gate, _judge(gate, attempt, reply)))
+            answer = _judge(gate, attempt, reply)
             if isinstance(reply, StoreError):
                 settlement.add(gate)
+            if answer is not None:
+                judged.append((gate, answer))
         except PluginError as error:
             failure = failure or error
     if failure is not None:
