@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import attrs
 
 from .config.reading import nearest, read
 from .errors import ConfigurationError
 from .plugins import vendor_entries
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +90,12 @@ class ServiceAdapter:
         self.options = options
 
 
-def load_adapter(name: str | None, service: str, options: Mapping[str, object]) -> ServiceAdapter | None:
+def load_adapter(
+    name: str | None,
+    service: str,
+    options: Mapping[str, object],
+    vendors: Mapping[str, EntryPoint] | None = None,
+) -> ServiceAdapter | None:
     """Load the adapter of a service.
 
     Args:
@@ -95,11 +103,12 @@ def load_adapter(name: str | None, service: str, options: Mapping[str, object]) 
             adapter of the service's own name, if there is one.
         service: Name of the service.
         options: Its ``options`` table.
+        vendors: The installed adapters, if they have been looked up already.
 
     Raises:
         ConfigurationError: If it is not there, cannot be imported, or its options cannot be used.
     """
-    entries = vendor_entries()
+    entries = vendor_entries() if vendors is None else vendors
     wanted = name or (service if service in entries else None)
     path = f"services.{service}"
     if wanted is None:

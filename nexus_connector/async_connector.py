@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .async_service import AsyncService
 from .connector import sdk_operation
-from .contracts.email_facade import AsyncEmailFacade
-from .contracts.payments_facade import AsyncPaymentsFacade
 from .endpoint import Endpoint
 from .errors import ConnectorError, without_frames
 from .events import Event
 from .execution import execute
 from .message import Response
 from .operation import NO_OPTIONS, Bulk, CallOptions, Flow, Operation
-from .outcomes import AsyncOutcomes
 from .pipeline import ChainEntry
 from .runtime import Runtime
 from .stream import StreamBody, stream_of
-from .target import Target
 from .verdict import Safety
 
 if TYPE_CHECKING:
     from .connector import Connector
+    from .contracts.email_facade import AsyncEmailFacade
+    from .contracts.payments_facade import AsyncPaymentsFacade
+    from .outcomes import AsyncOutcomes
+    from .target import Target
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -111,16 +111,22 @@ class AsyncConnector:
     @cached_property
     def email(self) -> AsyncEmailFacade:
         """Email, by whatever vendor ``[domains.email]`` names."""
+        from .contracts.email_facade import AsyncEmailFacade  # here: a program imports the domains that it uses
+
         return AsyncEmailFacade(self)
 
     @cached_property
     def payments(self) -> AsyncPaymentsFacade:
         """Payments, by whatever vendor ``[domains.payments]`` names."""
+        from .contracts.payments_facade import AsyncPaymentsFacade
+
         return AsyncPaymentsFacade(self)
 
     @cached_property
     def outcomes(self) -> AsyncOutcomes:
         """The calls of which nobody knows whether they happened."""
+        from .outcomes import AsyncOutcomes
+
         return AsyncOutcomes(self.runtime)
 
     def service(self, name: str) -> AsyncService:

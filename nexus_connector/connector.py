@@ -8,8 +8,6 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from .contracts.email_facade import EmailFacade
-from .contracts.payments_facade import PaymentsFacade
 from .endpoint import Endpoint
 from .errors import ConnectorError, without_frames
 from .events import Event
@@ -17,16 +15,18 @@ from .execution import execute
 from .io.drive import drive
 from .message import Request, Response
 from .operation import NO_OPTIONS, Bulk, CallOptions, Flow, Operation
-from .outcomes import Outcomes
 from .pipeline import ChainEntry
 from .runtime import Runtime
 from .service import Service
 from .stream import StreamBody, stream_of
-from .target import Target
 from .verdict import Safety
 
 if TYPE_CHECKING:
     from .async_connector import AsyncConnector
+    from .contracts.email_facade import EmailFacade
+    from .contracts.payments_facade import PaymentsFacade
+    from .outcomes import Outcomes
+    from .target import Target
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -110,16 +110,22 @@ class Connector:
     @cached_property
     def email(self) -> EmailFacade:
         """Email, by whatever vendor ``[domains.email]`` names."""
+        from .contracts.email_facade import EmailFacade  # here: a program imports the domains that it uses
+
         return EmailFacade(self)
 
     @cached_property
     def payments(self) -> PaymentsFacade:
         """Payments, by whatever vendor ``[domains.payments]`` names."""
+        from .contracts.payments_facade import PaymentsFacade
+
         return PaymentsFacade(self)
 
     @cached_property
     def outcomes(self) -> Outcomes:
         """The calls of which nobody knows whether they happened."""
+        from .outcomes import Outcomes
+
         return Outcomes(self.runtime)
 
     def service(self, name: str) -> Service:

@@ -171,7 +171,8 @@ def store(url: str, role: Literal["shared", "durable"]) -> Store | None:
     Fires: once per URL in ``[stores]`` that is not ``memory://``, in each process; a forked child asks anew.
     Arguments: ``url`` is the value of ``stores.shared`` or ``stores.durable``; it may hold a password. ``role`` says
         which: what is shared answers within 100 ms or not at all, what is durable survives a crash of the machine.
-    Returns: a store that connects when it is first used; the first answer counts; ``None``: not mine.
+    Returns: a store that connects when it is first used, or a ``LaterStore`` that is made then, where importing its
+        driver takes long; the first answer counts; ``None``: not mine.
     Errors: a ConnectorError is raised at start; others become a PluginError.
     Threads: the one that builds the connector, or the one that forked.
     """

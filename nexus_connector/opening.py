@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from .conditions import StoreDegraded, StoreRecovered
-from .config import SecretRef
 from .errors import ConfigurationError, ConnectorError, PluginError
-from .hooks import Hook
 from .state import MemoryStore, Store, WatchedStore
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from .background import Outbox
-    from .config import StoresConfig
+    from .config import SecretRef, StoresConfig
     from .events import Event
+    from .hooks import Hook
     from .redaction import Redactor
     from .secret import Secret
 
@@ -93,10 +91,10 @@ class Opener:
 
     def label(self, url: str | SecretRef | None) -> str:
         """Return what reports call a store: its URL without what is secret, or where that comes from."""
-        return url.place if isinstance(url, SecretRef) else self.redactor.url(url or "")
+        return self.redactor.url(url or "") if url is None or isinstance(url, str) else url.place
 
     def _url(self, url: str | SecretRef | None) -> str | None:
-        return self.resolve(url).reveal() if isinstance(url, SecretRef) else url
+        return url if url is None or isinstance(url, str) else self.resolve(url).reveal()
 
     def _open(self, role: Role, url: str, outbox: Outbox) -> Store:
         store = next(filter(None, (self._ask(hook, url, role) for hook in self.hooks)), None)
@@ -126,11 +124,15 @@ class _Teller:
     url: str
 
     def degraded(self, message: str) -> None:
+        from .conditions import StoreDegraded
+
         self.opener.emit(
             StoreDegraded(service="", call_id=None, at=self.opener.wall(), store=self.url, message=message)
         )
 
     def recovered(self, seconds: float) -> None:
+        from .conditions import StoreRecovered
+
         self.opener.emit(
             StoreRecovered(service="", call_id=None, at=self.opener.wall(), store=self.url, degraded_seconds=seconds)
         )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import attrs
 
-from .config import PaginationConfig
-from .convert import structure
 from .errors import ResponseFormatError
 from .message import Into, Request, Response, build_request
 from .operation import Operation, Page
+
+if TYPE_CHECKING:
+    from .config import PaginationConfig
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +72,7 @@ class Pager:
 
     def _convert(self, response: Response, index: int, item: Any) -> Any:
         from .body import encode_json
+        from .convert import structure
 
         place = f"{self.rules.items}[{index}]"
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
@@ -75,34 +75,47 @@ class Installed:
 
 
 def _origin(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("?", "?")
+    if entry.dist is None:
+        return "?", "?"
+    described = entry.dist.metadata  # reads and parses it each time
+    return described["Name"], described["Version"]
 
 
 def _unique(entries: Iterable[EntryPoint], what: str) -> dict[str, EntryPoint]:
     """Refuse two entry points of one name, naming both distributions; pluggy would drop one of them."""
     found: dict[str, EntryPoint] = {}
-    for entry in sorted(entries, key=lambda each: (each.name, _origin(each))):
-        other = found.get(entry.name)
-        if other is not None and (other.value, _origin(other)) != (entry.value, _origin(entry)):
-            both = f"{_origin(other)[0]} and {_origin(entry)[0]}"
-            message = f"Two installed distributions bring a {what} called {entry.name!r}: {both}."
-            raise ConfigurationError(message, hint=f"Uninstall one: pip uninstall {_origin(entry)[0]}.")
-        found[entry.name] = entry
+    for entry in sorted(entries, key=lambda each: each.name):
+        other = found.setdefault(entry.name, entry)
+        if other is entry:
+            continue
+        first, second = sorted([(*_origin(other), other.value), (*_origin(entry), entry.value)])
+        if first != second:
+            message = f"Two installed distributions bring a {what} called {entry.name!r}: {first[0]} and {second[0]}."
+            raise ConfigurationError(message, hint=f"Uninstall one: pip uninstall {second[0]}.")
     return found
 
 
-def discover(settings: PluginsConfig, named: Iterable[str]) -> list[Installed]:
+def installed_entries() -> tuple[EntryPoints, EntryPoints]:
+    """Return the entry points of plugins and of vendors: one look at every installed distribution for both."""
+    found = entry_points()
+    return found.select(group=PLUGIN_GROUP), found.select(group=VENDOR_GROUP)
+
+
+def discover(
+    settings: PluginsConfig, named: Iterable[str], installed: Iterable[EntryPoint] | None = None
+) -> list[Installed]:
     """Load the installed plugins.
 
     Args:
         settings: ``only`` is checked before anything is imported; ``require`` must be there.
         named: Names that the configuration uses: these must load.
+        installed: Entry points of the plugins, if they have been looked up already.
 
     Raises:
         ConfigurationError: If a required plugin is missing or two have one name.
         PluginError: If a plugin that is named or required cannot be imported.
     """
-    entries = _unique(entry_points(group=PLUGIN_GROUP), "plugin")
+    entries = _unique(entry_points(group=PLUGIN_GROUP) if installed is None else installed, "plugin")
     for name in settings.require:
         if name not in entries:
             hint = f'{nearest(name, entries).strip()} pip install "nexus-connector-{name.replace("_", "-")}".'.strip()
@@ -110,12 +123,12 @@ def discover(settings: PluginsConfig, named: Iterable[str]) -> list[Installed]:
     must = {*settings.require, *named}
     found: list[Installed] = []
     for name, entry in entries.items():
-        distribution, version = _origin(entry)
         if settings.only is not None and name not in settings.only:
             if name in settings.require:
                 raise ConfigurationError(
                     f"plugins.require names {name!r}, which plugins.only leaves out.", hint="Add it to plugins.only."
                 )
+            distribution, version = _origin(entry)
             found.append(
                 Installed(name=name, distribution=distribution, version=version, problem="not in plugins.only")
             )
@@ -185,6 +198,8 @@ def register(registry: pluggy.PluginManager, plugin: object, name: str) -> None:
     known = {hook: tuple(getattr(registry.hook, hook).spec.argnames) for hook in _hook_names(registry)}
     marked = 0
     for attribute in dir(plugin):
+        if attribute.startswith("__"):  # those of every object; pluggy takes its time with each
+            continue
         options = registry.parse_hookimpl_opts(plugin, attribute)
         if options is None:
             continue
@@ -230,9 +245,13 @@ def check_needs(plugins: Mapping[str, Plugin[Any]]) -> None:
                 raise ConfigurationError(f"Plugin {plugin.name!r} needs {need!r}, which takes no part.", hint=hint)
 
 
-def vendor_entries() -> dict[str, EntryPoint]:
-    """Return the installed vendor adapters by name, not yet imported."""
-    return _unique(entry_points(group=VENDOR_GROUP), "vendor adapter")
+def vendor_entries(installed: Iterable[EntryPoint] | None = None) -> dict[str, EntryPoint]:
+    """Return the installed vendor adapters by name, not yet imported.
+
+    Args:
+        installed: Entry points of the adapters, if they have been looked up already.
+    """
+    return _unique(entry_points(group=VENDOR_GROUP) if installed is None else installed, "vendor adapter")
 
 
 def user_name(plugin: object, others: Sequence[str]) -> str:

@@ -18,13 +18,13 @@ from .background import Outbox
 from .errors import ConnectorClosedError
 from .io.permits import Lease, Permits
 from .message import Request
-from .opening import Stores
 from .stream import BodyStream
 from .transport import Abort, Received, SendError, TooLateError, Transport
 from .transport.tls import TlsContexts
 
 if TYPE_CHECKING:
     from .io.threads import Threads
+    from .opening import Stores
 
 
 class Wire:

@@ -6,37 +6,33 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from importlib.metadata import version
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .background import Background, Outbox
-from .compiling import compile_target
-from .config import Config, SecretRef
-from .config.reading import nearest
-from .config.sources import load
-from .config.tables import Tables, plugins_table, take_apart
-from .delivery import Delivery
+from .background import Background
 from .errors import ConfigurationError, ConnectorClosedError
-from .events import Event
-from .hooks import compile_hooks
-from .io import Io
 from .io.blocking import BlockingIo
-from .io.looping import LoopIo
-from .opening import Opener, Role
-from .plugins import Installed, Plugin, checked, discover, new_registry
 from .process import Process, Wire
-from .redaction import Redactor
-from .registration import register_all, waiting_for
-from .secret import Secret
-from .signals import Signals
-from .target import Target
 from .transport import TransportOptions
 from .transport.pool import PoolTransport
 
 if TYPE_CHECKING:
     import asyncio
+
+    import pluggy
+
+    from .background import Outbox
+    from .config import Config, SecretRef
+    from .config.tables import Tables
+    from .events import Event
+    from .io import Io
+    from .opening import Role
+    from .plugins import Installed, Plugin
+    from .redaction import Redactor
+    from .secret import Secret
+    from .target import Target
 
 _DRAIN_SECONDS = 5.0
 
@@ -73,35 +69,29 @@ class Runtime:
         plugins: Iterable[object],
         environ: Mapping[str, str],
     ) -> None:
-        raw = load(paths, argument, environ)
-        given = list(plugins)
-        settings, defaults = plugins_table(raw)
-        named = [name for name, table in defaults.items() if table is not False]
-        own: list[Plugin[Any]] = [plugin for plugin in given if isinstance(plugin, Plugin)]
-        self.installed: tuple[Installed, ...] = tuple(discover(settings, named))
-        known: dict[str, Plugin[Any]] = {each.name: each.plugin for each in self.installed if each.plugin is not None}
-        for plugin in own:
-            if plugin.name in known:
-                raise ConfigurationError(
-                    f"Plugin {plugin.name!r} is given in code and installed.", hint="Leave one of them out."
-                )
-            known[plugin.name] = checked(plugin, plugin.name)
-        self.plugins: Mapping[str, Plugin[Any]] = known
-        self.tables: Tables = take_apart(raw, [*known, *(each.name for each in self.installed)])
-        self.config: Config = self.tables.config
+        # Here, and not above: whoever only imports the connector needs nothing of what builds one.
+        from .assembly import assemble
+        from .delivery import Delivery
+        from .hooks import compile_hooks
+        from .opening import Opener
+        from .signals import Signals
+
+        self.assembly = assembly = assemble(paths, argument, plugins, environ)
+        self.installed: tuple[Installed, ...] = assembly.installed
+        self.plugins: Mapping[str, Plugin[Any]] = assembly.plugins
+        self.tables: Tables = assembly.tables
+        self.config: Config = assembly.tables.config
+        self.registry: pluggy.PluginManager = assembly.registry
+        self.off: Mapping[str, Collection[str]] = assembly.off
+        self.options: Mapping[str, Any] = assembly.options
         self.signals = Signals()
         self.blocking_io: Io = BlockingIo(lambda: self.process)
-        self.loop_io: Io = LoopIo(lambda: self.process)
-        self.registry = new_registry()
-        self.off: Mapping[str, Collection[str]] = {name: self.tables.services_without(name) for name in self.plugins}
-        hooks = [plugin for plugin in given if not isinstance(plugin, Plugin)]
-        self.options: Mapping[str, Any] = register_all(self.registry, self.tables, known, hooks)
         records, circuits = (
             compile_hooks(self.registry, name, off=self.off) for name in ("store_log", "on_circuit_change")
         )
         self.delivery = Delivery(records, circuits, self.signals, lambda: self.blocking_io.wall())  # noqa: PLW0108  # fakes exchange the Io
         self._targets: dict[str, Target] = {}
-        self.resolve_secret: Callable[[SecretRef], Secret] = SecretRef.resolve
+        self.resolve_secret: Callable[[SecretRef], Secret] = lambda reference: reference.resolve()
         self.closed = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._opener = Opener(
@@ -115,6 +105,13 @@ class Runtime:
         )
         self.process: Process = self.new_process()
         _runtimes.add(self)
+
+    @cached_property
+    def loop_io(self) -> Io:
+        """The Io of the awaited face; the other one needs no asyncio."""
+        from .io.looping import LoopIo
+
+        return LoopIo(lambda: self.process)
 
     @classmethod
     def build(
@@ -181,6 +178,8 @@ class Runtime:
                 "The connector is closed.", hint="Build another one, or close later.", service=name
             )
         self.known(name)
+        from .compiling import compile_target  # here, as in __init__
+
         # Two threads may both compile it the first time; both get the same chain, and the first one stays.
         return self._targets.setdefault(name, compile_target(self, name))
 
@@ -191,6 +190,8 @@ class Runtime:
             ConfigurationError: Names the nearest service.
         """
         if name not in self.config.services:
+            from .config.reading import nearest
+
             guess = nearest(name, self.config.services).strip()
             hint = f"{guess} Or add [services.{name}]." if guess else f"Add [services.{name}]."
             raise ConfigurationError(f"There is no service {name!r}.", hint=hint)
@@ -223,6 +224,8 @@ class Runtime:
 
     def redactor(self, secrets: Iterable[str] = ()) -> Redactor:
         """Return a redactor that knows the configured key names and these values."""
+        from .redaction import Redactor
+
         return Redactor(sensitive_keys=frozenset(self.config.sensitive_keys), secrets=tuple(secrets))
 
     def emit(self, event: Event) -> None:
@@ -232,6 +235,8 @@ class Runtime:
 
     def read_log(self, call_id: str) -> Sequence[Mapping[str, object]] | None:
         """Ask the plugins that keep records for those of a call; the first answer counts."""
+        from .hooks import compile_hooks
+
         for hook in compile_hooks(self.registry, "read_log"):
             found: Sequence[Mapping[str, object]] | None = hook.function(call_id)
             if found is not None:
@@ -240,16 +245,14 @@ class Runtime:
 
     def origin(self, plugin: str) -> tuple[str, str]:
         """Return distribution and version of a plugin; hooks given in code belong to the application."""
-        if plugin.startswith("nexus_connector."):
-            return "nexus-connector", version("nexus-connector")
-        return next(
-            ((each.distribution, each.version) for each in self.installed if each.name == plugin), ("application", "")
-        )
+        return self.assembly.origin(plugin)
 
     def waiting(self, name: str) -> str | None:
         """Say which key a plugin waits for before it has anything to do; ``None``: it takes part somewhere."""
         if any(name in target.plugins for target in self._targets.values()):
             return None
+        from .registration import waiting_for
+
         plugin = self.plugins[name]
         for service in (service for service, tables in self.tables.overrides.items() if name in tables):
             options = self.tables.read(name, plugin.config, service)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import attrs
 
 from .body import Content
 from .message import Into, Response, build_request, parser
 from .operation import NO_OPTIONS, CallOptions, Operation
-from .pagination import Pager
-from .target import Target
 from .verdict import Safety
+
+if TYPE_CHECKING:
+    from .pagination import Pager
+    from .target import Target
 
 _OF_THE_CALL: Final = ("timeout_seconds", "idempotency_key", "tenant_id")
 _OF_THE_REQUEST: Final = ("path_values", "query", "headers", "json", "form", "files", "content")
@@ -112,4 +114,6 @@ def stream_operation(path: str, idle_timeout_seconds: float, options: Mapping[st
 
 def pager(target: Target, path: str, into: Into[Any]) -> Pager:
     """Return the rules by which a list of this service goes on."""
+    from .pagination import Pager  # here: many programs read no lists
+
     return Pager(rules=target.config.pagination, base_urls=target.config.base_url, into=into, name=f"GET {path}")

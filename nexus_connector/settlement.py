@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from .conditions import PluginFailed
 from .judge import lost
 from .state import StoreError
 from .verdict import Outcome, Verdict
@@ -72,6 +71,8 @@ class Settlement:
             except Exception as error:  # the others must hear of it too, and the call is over: its result counts
                 _log.exception("gate %s raised in settle", gate.name)
                 message = f"raised {type(error).__name__}"
+                from .conditions import PluginFailed  # here: gates seldom fail
+
                 self._attempt.call.emit(PluginFailed, plugin=gate.name, hook="settle", message=message)
 
     def _tell_one(self, gate: Gate, *, sent: bool) -> None:

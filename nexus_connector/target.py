@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .call_record import attempt_record, call_record
-from .hooks import Hook
-from .pipeline import ChainEntry, Next, Result
-from .redaction import Redactor
 
 if TYPE_CHECKING:
     from .adapter import ServiceAdapter
@@ -19,9 +16,12 @@ if TYPE_CHECKING:
     from .call import Call
     from .config import ServiceConfig
     from .credentials import Credentials
+    from .hooks import Hook
     from .message import Request
     from .outcomes import Claims
+    from .pipeline import ChainEntry, Next, Result
     from .process import Wire
+    from .redaction import Redactor
     from .signals import Signals
 
 

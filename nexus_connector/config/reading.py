@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import tomllib
@@ -37,6 +36,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("timeout_second", ["timeout_seconds"])
     " Did you mean 'timeout_seconds'?"
     """
+    import difflib  # here: only mistakes need it
+
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
 

@@ -30,12 +30,16 @@ class Tables:
     config: Config
     defaults: Mapping[str, Table]
     overrides: Mapping[str, Mapping[str, Table]]
+    _common: dict[tuple[str, type], object] = attrs.field(
+        factory=dict[tuple[str, type], object], init=False, eq=False, repr=False
+    )
 
     def read(self, plugin: str, kind: type[C], service: str | None = None) -> C | None:
         """Read the options of a plugin: its defaults, overridden for one service.
 
         Returns:
-            The options, or ``None`` if the plugin is switched off.
+            The options, or ``None`` if the plugin is switched off. Services without options of their own share one
+            object: there may be a thousand of them.
 
         Raises:
             ConfigurationError: If a key or value cannot be used.
@@ -45,12 +49,13 @@ class Tables:
         if override is False or (default is False and override is None):
             return None
         below: Mapping[str, object] = default if is_table(default) else {}
-        read(below, kind, f"plugins.{plugin}")
+        if (plugin, kind) not in self._common:
+            self._common[plugin, kind] = read(below, kind, f"plugins.{plugin}")
         if is_table(override):
             # Options for one service say that it is wanted there; those for all only say how.
             on: Mapping[str, object] = {"enabled": True} if _can_be_enabled(kind) else {}
             return read({**below, **on, **override}, kind, f"services.{service}.{plugin}")
-        return read(below, kind, f"plugins.{plugin}")
+        return cast("C", self._common[plugin, kind])
 
     def services_without(self, plugin: str) -> frozenset[str]:
         """Return the services for which a plugin is switched off."""

@@ -1,5 +1,6 @@
 """State behind gates and stages: atomic operations on keys, in this process or in a shared store."""
 
+from .later import LaterStore
 from .memory import MemoryStore
 from .store import AsyncStore, AtomicOp, Described, Item, Key, Plain, Store, StoreError, encode_key, twin_of
 from .watched import WatchedStore
@@ -10,6 +11,7 @@ __all__ = [
     "Described",
     "Item",
     "Key",
+    "LaterStore",
     "MemoryStore",
     "Plain",
     "Store",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .fake import Answerable, Clock, Fake, Sent, fake
+from .fake import Answerable, Clock, Fake, fake
 
 if TYPE_CHECKING:
+    from ._fake_io import Sent
     from .emulator import VendorEmulator
     from .suites import AdapterContract, Fault, GateContract, Sample, StageContract, StoreContract
 
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Sent": "_fake_io",
     "VendorEmulator": "emulator",
     "AdapterContract": "suites",
     "Fault": "suites",
@@ -37,7 +39,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs a server or pytest only when it is asked for."""
+    """Import what needs the connector, a server or pytest only when it is asked for."""
     if name in _LATER:
         from importlib import import_module
 

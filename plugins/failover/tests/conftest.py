@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -76,7 +77,7 @@ class World:
             name="crm",
             redactor=Redactor(sensitive_keys=frozenset(), secrets=()),
             replays_errors=False,
-            signals=SimpleNamespace(wants=lambda kind: True),
+            signals=SimpleNamespace(heard=defaultdict(lambda: True)),
             outbox=lambda: outbox,
         )
         return Call(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from nexus_connector.state import Store
+from nexus_connector.state import LaterStore, Store
 from nexus_connector.testing import StoreContract
 from nexus_connector_sql import SqlOptions
 from nexus_connector_sql._plugin import SqlStores
@@ -31,7 +31,8 @@ class TestSqlite(StoreContract):
 
     def make_store(self) -> Store:
         url = make_url(f"sqlite:///{self.file}")
-        return SqlStore(Sqlite(url, clock=lambda: time.time() + self.later), timeout_seconds=10)
+        database = Sqlite(url, clock=lambda: time.time() + self.later)
+        return LaterStore(lambda: SqlStore(database, timeout_seconds=10), durable=True)
 
     def make_lost_store(self) -> Store:
         return opened(f"sqlite:///{self.file.parent}/nowhere/nexus.db")

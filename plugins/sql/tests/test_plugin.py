@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from nexus_connector.errors import ConfigurationError
 from nexus_connector.plugins import checked
+from nexus_connector.state import LaterStore, Store
 from nexus_connector_sql import SqlOptions, plugin
 from nexus_connector_sql._plugin import SqlStores
 from nexus_connector_sql._store import SqlStore
+
+
+def made(store: Store | None) -> SqlStore:
+    """The store that a URL stands for, whether it is made at once or later."""
+    found = store.store if isinstance(store, LaterStore) else store
+    assert isinstance(found, SqlStore)
+    return found
 
 
 def test_it_is_a_plugin() -> None:
@@ -30,8 +41,7 @@ def test_it_is_a_plugin() -> None:
 )
 def test_hook_store_opens_its_urls(url: str, driver: str) -> None:
     """SQLAlchemy's forms; nothing connects yet."""
-    store = SqlStores(SqlOptions()).store(url, "durable")
-    assert isinstance(store, SqlStore)
+    store = made(SqlStores(SqlOptions()).store(url, "durable"))
     assert store._database.url.drivername == driver
     assert store._timeout_seconds == 2.0
     assert store._database.max_connections == (1 if "sqlite" in url else 8)
@@ -45,7 +55,10 @@ def test_other_urls_are_left_to_others(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "sqlite://host/x.db"],
+    [
+        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"),
+        *("sqlite://host/x.db", "sqlite://u:p@host:1/x.db", "sqlite:///x.db?mode=ro"),
+    ],
 )
 def test_a_database_that_keeps_nothing_is_refused(url: str) -> None:
     """A durable store that ends with the process would be a trap."""
@@ -80,24 +93,58 @@ def test_what_stands_before_every_call_has_little_time(
     url: str, role: str, options: SqlOptions, seconds: float
 ) -> None:
     """A shared store on a server has 0.1 s, any other 2 s; the options count before that, the URL before both."""
-    store = SqlStores(options).store(url, role)
-    assert isinstance(store, SqlStore)
+    store = made(SqlStores(options).store(url, role))
     assert store._timeout_seconds == seconds
 
 
 def test_a_url_may_bring_its_own_timeout() -> None:
     """A shared store has less time than a durable one; the driver does not see it."""
-    store = SqlStores(SqlOptions()).store("postgresql://h/d?timeout_seconds=0.1&sslmode=require", "durable")
-    assert isinstance(store, SqlStore)
+    store = made(SqlStores(SqlOptions()).store("postgresql://h/d?timeout_seconds=0.1&sslmode=require", "durable"))
     assert store._timeout_seconds == 0.1
     assert dict(store._database.url.query) == {"sslmode": "require"}
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "61", "soon"])
-def test_a_wrong_timeout_is_refused(seconds: str) -> None:
+@pytest.mark.parametrize("place", ["postgresql://h/d", "sqlite:///x.db"])
+@pytest.mark.parametrize("seconds", ["0", "-1", "61", "soon", "1&timeout_seconds=2"])
+def test_a_wrong_timeout_is_refused(place: str, seconds: str) -> None:
     """In a URL as in the options."""
     with pytest.raises(ConfigurationError, match="timeout_seconds"):
-        SqlStores(SqlOptions()).store(f"postgresql://h/d?timeout_seconds={seconds}", "durable")
+        SqlStores(SqlOptions()).store(f"{place}?timeout_seconds={seconds}", "durable")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///nexus.db", "nexus.db"),
+        ("sqlite:////var/lib/nexus.db?timeout_seconds=1", "/var/lib/nexus.db"),
+        ("sqlite+pysqlite:///data/a%20b%3F.db", "data/a b?.db"),
+        ("sqlite:///C:/data/nexus.db", "C:/data/nexus.db"),
+    ],
+)
+def test_the_path_of_a_file_is_what_sqlalchemy_reads(url: str, path: str) -> None:
+    """The URL is taken apart before SQLAlchemy is there, and means the same."""
+    assert make_url(url).database == path
+    store = made(SqlStores(SqlOptions()).store(url, "durable"))
+    assert store._database.url.database == str(Path(path).absolute())
+
+
+BUILDS = """
+import sys
+from nexus_connector_sql import SqlOptions
+from nexus_connector_sql._plugin import SqlStores
+
+store = SqlStores(SqlOptions()).store(sys.argv[1], "durable")
+print("sqlalchemy" in sys.modules)
+store.get(("k",))
+print("sqlalchemy" in sys.modules)
+store.close()
+"""
+
+
+def test_sqlalchemy_is_imported_when_a_file_is_first_asked(tmp_path: Path) -> None:
+    """Neither the plugin nor an opened store brings it: that takes longer than building a connector."""
+    command = [sys.executable, "-c", BUILDS, f"sqlite:///{tmp_path}/nexus.db"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["False", "True"]
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

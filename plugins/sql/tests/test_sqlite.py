@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from nexus_connector.state import AtomicOp, StoreError
+from nexus_connector.state import AtomicOp, LaterStore, StoreError
 from nexus_connector_sql import SqlOptions
 from nexus_connector_sql._database import asked
 from nexus_connector_sql._plugin import SqlStores
@@ -33,8 +33,8 @@ def file(tmp_path: Path) -> Path:
 def opened(file: Path, timeout_seconds: float = 10, role: str = "durable") -> SqlStore:
     """A store as the core gets it."""
     store = SqlStores(SqlOptions(timeout_seconds=timeout_seconds)).store(f"sqlite:///{file}", role)
-    assert isinstance(store, SqlStore)
-    return store
+    assert isinstance(store, LaterStore)
+    return store.store
 
 
 def test_it_is_durable(file: Path) -> None:
@@ -84,10 +84,11 @@ def test_its_file_is_its_owners(file: Path) -> None:
 
 def test_making_it_makes_no_file(file: Path) -> None:
     """It connects when it is first used."""
-    store = opened(file)
-    assert not file.exists()
-    store.close()
-    assert not file.exists()
+    for store in (opened(file), SqlStores(SqlOptions()).store(f"sqlite:///{file}", "durable")):
+        assert store is not None
+        assert not file.exists()
+        store.close()
+        assert not file.exists()
 
 
 def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from nexus_connector.plugins import Plugin
 from nexus_connector.setup import ServiceSetup
 
 from ._options import CacheOptions
-from ._stage import CacheStage
 
 
 class _Cache:
@@ -21,6 +20,8 @@ class _Cache:
         options = config.of(CacheOptions)
         if options is None or not options.enabled:
             return None
+        from ._stage import CacheStage  # here: installed alone, it has nothing to do
+
         return [CacheStage(options, store=config.shared)]
 
 

@@ -11,7 +11,6 @@ from nexus_connector.plugins import Plugin
 from nexus_connector.setup import ServiceSetup
 
 from ._options import FailoverOptions
-from ._stage import FailoverStage, MovesStage
 
 __all__ = ["FailoverOptions", "plugin"]
 
@@ -26,6 +25,8 @@ class _Failover:
         options, regions, endpoints = config.of(FailoverOptions), config.config.regions, config.config.endpoints
         if options is None or len(regions) < 2:
             return None
+        from ._stage import FailoverStage, MovesStage  # here: most services have one place
+
         picker = FailoverStage(regions, options, lambda operation: endpoints.get(operation, _DEFAULT).group)
         return [picker, MovesStage(regions)]
 

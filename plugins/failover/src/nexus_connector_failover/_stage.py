@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from nexus_connector.conditions import FailedOver
 from nexus_connector.errors import CircuitOpenError, ConnectorError, TransportError, VendorError
 from nexus_connector.pipeline import Next, Result, Stage
 from nexus_connector.verdict import Outcome
@@ -131,6 +130,8 @@ class MovesStage(Stage):
         group, course, choice = departure
         move = group.depart(course, choice)
         if move is not None:
+            from nexus_connector.conditions import FailedOver  # here: most calls move nowhere
+
             call.emit(FailedOver, old=self._names[move.old], new=self._names[move.new], reason=move.reason)
         return await next(call, request)
 

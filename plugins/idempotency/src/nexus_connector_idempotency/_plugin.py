@@ -10,9 +10,7 @@ from nexus_connector.pipeline import Stage
 from nexus_connector.plugins import Plugin
 from nexus_connector.setup import ServiceSetup
 
-from ._ledger import Ledger
 from ._options import IdempotencyOptions
-from ._stage import IdempotencyStage
 
 if TYPE_CHECKING:
     import click
@@ -26,6 +24,9 @@ class _Idempotency:
         options = config.of(IdempotencyOptions)
         if options is None or config.durable is None:
             return None
+        from ._ledger import Ledger  # here: without a durable store there is nothing to keep
+        from ._stage import IdempotencyStage
+
         return [IdempotencyStage(options, Ledger(config.name, config.durable, now=config.now))]
 
     @hookimpl

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, Table
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.elements import ColumnElement
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Engine, Table
+    from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.sql.elements import ColumnElement
 
-Insert: TypeAlias = postgresql.Insert | sqlite.Insert
+Insert: TypeAlias = "postgresql.Insert | sqlite.Insert"
 State: TypeAlias = tuple[bytes, str, int]
 """A row: the key, the state as JSON, and the moment in milliseconds at which it expires."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import attrs
 from attrs import validators
 
-from nexus_connector import option
-from nexus_connector.config.model import above
+from nexus_connector.config.model import above, option
 
 
 @attrs.frozen(kw_only=True)

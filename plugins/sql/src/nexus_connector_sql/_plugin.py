@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, unquote
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
-from nexus_connector import Plugin, hookimpl
 from nexus_connector.errors import ConfigurationError
-from nexus_connector.state import Store
+from nexus_connector.hooks import hookimpl
+from nexus_connector.plugins import Plugin
+from nexus_connector.state import LaterStore, Store
 
-from ._database import Database
 from ._options import SqlOptions
-from ._sqlite import Sqlite
-from ._store import SqlStore
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from ._store import SqlStore
 
 _SQLITE: Final = {"sqlite", "sqlite+pysqlite"}
 _POSTGRESQL: Final = {"postgresql", "postgresql+psycopg"}
@@ -45,22 +46,51 @@ class SqlStores:
             ConfigurationError: If the URL says too little, or the driver is not installed.
         """
         scheme = url.partition(":")[0]
-        if scheme not in _SQLITE | _POSTGRESQL:
-            return None
+        if scheme in _SQLITE:
+            return self._file(url, scheme, role)
+        return self._server(url, scheme, role) if scheme in _POSTGRESQL else None
+
+    def _file(self, url: str, scheme: str, role: str) -> Store:
+        """Open a file; its URL is read without SQLAlchemy, which is imported when the store is needed."""
+        if "://" not in url:
+            raise _unreadable(scheme, role)
+        address, _, rest = url.removeprefix(f"{scheme}://").partition("?")
+        query = parse_qs(rest)
+        given = query.pop(_TIMEOUT, None)
+        asked = given[0] if given is not None and len(given) == 1 else given
+        seconds = (self._options.timeout_seconds if asked is None else _seconds(asked, scheme, role)) or _SECONDS
+        host, _, path = address.partition("/")
+        path = unquote(path)
+        if not path or path == ":memory:" or path.startswith("file:") or query or host:
+            hint = (
+                "Write sqlite:///relative/path.db or sqlite:////absolute/path.db; memory:// for what ends with the "
+                "process."
+            )
+            raise ConfigurationError(f"stores.{role}: a sqlite:// store is a file, named by its path alone.", hint=hint)
+        # Absolute from here on: a process that changes its directory later goes on in the same file.
+        absolute = str(Path(path).absolute())
+        return LaterStore(lambda: _sqlite(absolute, seconds, role), durable=True)
+
+    def _server(self, url: str, scheme: str, role: str) -> Store:
         where = _read(url, scheme, role)
         asked = where.query.get(_TIMEOUT)
         where = where.difference_update_query([_TIMEOUT])
         seconds = self._options.timeout_seconds if asked is None else _seconds(asked, scheme, role)
-        if scheme in _SQLITE:
-            return SqlStore(_sqlite(where, role), timeout_seconds=seconds or _SECONDS)
-        database = _postgresql(where, role, self._options.max_connections)
-        return SqlStore(database, timeout_seconds=seconds or (_SHARED_SECONDS if role == "shared" else _SECONDS))
+        default = _SHARED_SECONDS if role == "shared" else _SECONDS
+        return _postgresql(where, role, self._options.max_connections, seconds or default)
 
 
 def _read(url: str, scheme: str, role: str) -> URL:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     with suppress(ArgumentError, ValueError):  # whose texts repeat the URL
         return make_url(url)
-    raise ConfigurationError(f"stores.{role}: the {scheme}:// URL cannot be read.", hint=f"Write {_FORMS}.")
+    raise _unreadable(scheme, role)
+
+
+def _unreadable(scheme: str, role: str) -> ConfigurationError:
+    return ConfigurationError(f"stores.{role}: the {scheme}:// URL cannot be read.", hint=f"Write {_FORMS}.")
 
 
 def _seconds(asked: object, scheme: str, role: str) -> float | None:
@@ -70,26 +100,27 @@ def _seconds(asked: object, scheme: str, role: str) -> float | None:
     raise ConfigurationError(f"stores.{role}: {_TIMEOUT} of the {scheme}:// URL is not valid.", hint=hint)
 
 
-def _sqlite(where: URL, role: str) -> Database:
-    path = where.database
-    if not path or path == ":memory:" or path.startswith("file:") or where.query or where.host:
-        hint = (
-            "Write sqlite:///relative/path.db or sqlite:////absolute/path.db; memory:// for what ends with the process."
-        )
-        raise ConfigurationError(f"stores.{role}: a sqlite:// store is a file, named by its path alone.", hint=hint)
-    # Absolute from here on: a process that changes its directory later goes on in the same file.
-    url = where.set(drivername="sqlite+pysqlite", database=str(Path(path).absolute()))
-    return Sqlite(url, survives_power_failure=role == "durable")
+def _sqlite(path: str, seconds: float, role: str) -> SqlStore:
+    from sqlalchemy import URL
+
+    from ._sqlite import Sqlite
+    from ._store import SqlStore
+
+    url = URL.create("sqlite+pysqlite", database=path)
+    return SqlStore(Sqlite(url, survives_power_failure=role == "durable"), timeout_seconds=seconds)
 
 
-def _postgresql(where: URL, role: str, max_connections: int) -> Database:
+def _postgresql(where: URL, role: str, max_connections: int, seconds: float) -> SqlStore:
     try:
         from ._postgresql import Postgresql
     except ImportError as error:
         hint = 'pip install "nexus-connector-sql[postgresql]".'
         message = f"stores.{role}: a postgresql:// store needs psycopg, which is not installed."
         raise ConfigurationError(message, hint=hint) from error
-    return Postgresql(where.set(drivername="postgresql+psycopg"), max_connections)
+    from ._store import SqlStore
+
+    database = Postgresql(where.set(drivername="postgresql+psycopg"), max_connections)
+    return SqlStore(database, timeout_seconds=seconds)
 
 
 plugin = Plugin(name="sql", factory=SqlStores, config=SqlOptions)
