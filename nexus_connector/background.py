@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from .outbox import InlineOutbox, Make, Outbox, Post, Sinks
+from .outbox import InlineOutbox, Make, MakeEvent, Outbox, Post, Sinks
 
 if TYPE_CHECKING:
-    from .events import Event
     from .records import IntegrationLog
 
 __all__ = ["Background", "InlineOutbox", "Outbox"]
@@ -70,7 +69,7 @@ class Background:
         self._limit = limit
         self._clock = clock
         self._records: deque[Make | _Marker] = deque()
-        self._events: deque[Event | _Marker] = deque()
+        self._events: deque[MakeEvent | _Marker] = deque()
         self._posts: deque[Post | _Marker] = deque()
         self._dropped = [0, 0]
         self._report_at = -math.inf
@@ -90,12 +89,12 @@ class Background:
         if not self._is_awake:
             self._rouse()
 
-    def event(self, event: Event) -> None:
+    def event(self, make: MakeEvent) -> None:
         """Queue an event; drop and count it if the queue is full."""
         if self._closed or len(self._events) >= self._limit:
             self._dropped[1] += 1
             return
-        self._events.append(event)
+        self._events.append(make)
         if not self._is_awake:
             self._rouse()
 
@@ -190,10 +189,15 @@ class Background:
                 break
         until = self._clock() + seconds
         while self._events:
-            _hand_on(self._events.popleft(), self._sinks.deliver_event)
+            _hand_on(self._events.popleft(), self._deliver_event)
             if self._clock() >= until:
                 break
         self._report_dropped()
+
+    def _deliver_event(self, make: MakeEvent) -> None:
+        event = _build(make)
+        if event is not None:
+            self._sinks.deliver_event(event)
 
     def _deliver_batch(self, until: float) -> None:
         """Build records until the batch is full or its time is over, and deliver them."""
@@ -234,11 +238,11 @@ def _hand_on(thing: T | _Marker, deliver: Callable[[T], object]) -> None:
         deliver(thing)
 
 
-def _build(make: Make) -> IntegrationLog | None:
+def _build(make: Callable[[], T]) -> T | None:
     try:
         return make()
     except Exception:
-        _log.exception("a record could not be built")
+        _log.exception("a record or an event could not be built")
         return None
 
 

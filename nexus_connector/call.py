@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -124,11 +125,16 @@ class Call:
             fields: Its fields beside service, call_id and at.
         """
         if self.target.signals.heard[kind]:
-            for name, value in fields.items():
-                if isinstance(value, str) and not isinstance(value, StrEnum):
-                    fields[name] = self.redactor.text(str(value))
-            event = kind(service=self.service, call_id=self.id, at=self.io.wall(), **fields)
-            self.target.outbox().event(event)
+            self.target.outbox().event(partial(self._event, kind, self.io.wall(), fields))
+
+    def _event(self, kind: type[Event], at: datetime, fields: dict[str, object]) -> Event:
+        """Make an event, off the call's path."""
+        redact = self.redactor.text
+        for name, value in fields.items():
+            if isinstance(value, str) and not isinstance(value, StrEnum):
+                fields[name] = redact(str(value))
+        made: Any = kind
+        return made(service=self.service, call_id=self.id, at=at, **fields)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"Call({self.id}, {self.service}, {self.operation.name}, attempts={self.attempts})"

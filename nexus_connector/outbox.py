@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .records import IntegrationLog
 
 Make: TypeAlias = "Callable[[], IntegrationLog]"
+MakeEvent: TypeAlias = "Callable[[], Event]"
 Post: TypeAlias = Callable[[], None]
 
 
@@ -36,8 +37,8 @@ class Outbox(Protocol):
         """Queue a record; it is built and redacted later."""
         ...
 
-    def event(self, event: Event) -> None:
-        """Queue an event."""
+    def event(self, make: MakeEvent) -> None:
+        """Queue an event; it is made later."""
         ...
 
     def post(self, post: Post) -> None:
@@ -63,9 +64,9 @@ class InlineOutbox:
         """Build and deliver a record."""
         self._sinks.deliver_records([make()])
 
-    def event(self, event: Event) -> None:
-        """Deliver an event."""
-        self._sinks.deliver_event(event)
+    def event(self, make: MakeEvent) -> None:
+        """Make and deliver an event."""
+        self._sinks.deliver_event(make())
 
     def post(self, post: Post) -> None:
         """Write to the store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -66,7 +67,7 @@ class Sinks:
         """Hold the thread in an event: what is queued from now on is all there when it goes on."""
         self.release.clear()
         self.entered.clear()
-        background.event(an_event("held"))
+        background.event(partial(an_event, "held"))
         assert self.entered.wait(SOON)
 
     def let_go(self) -> None:
@@ -210,7 +211,7 @@ def test_a_report_does_not_wait_for_more_to_come(sinks: Sinks) -> None:
     assert sinks.reported.wait(SOON)
     sinks.hold(background)
     for _ in range(4):
-        background.event(an_event("more"))
+        background.event(partial(an_event, "more"))
     sinks.let_go()
     background.close(SOON)
     assert sinks.reports == [(2, 0), (0, 3)]
@@ -263,7 +264,7 @@ def test_posts_come_before_records_and_records_before_events(sinks: Sinks) -> No
     """What was queued while the thread was busy leaves in the order of its lanes."""
     background = held(sinks)
     order: list[str] = []
-    background.event(an_event("event"))
+    background.event(partial(an_event, "event"))
     background.record(lambda: cast("Any", order.append("record")))
     background.post(lambda: order.append("post"))
     sinks.deliver_event = lambda event: order.append(str(event))  # type: ignore[method-assign]  # to see the order

@@ -237,10 +237,10 @@ def test_a_full_queue_drops_and_counts() -> None:
     sinks = Sinks()
     background = Background(sinks, limit=5)
     event = RecordsDropped(service="", call_id=None, at=None, records=0, events=0)  # type: ignore[arg-type]  # never read
-    background.event(event)
+    background.event(lambda: event)
     assert entered.wait(10)
     for _ in range(8):
-        background.event(event)
+        background.event(lambda: event)
     release.set()
     assert background.flush(10)
     background.close(10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -72,8 +73,8 @@ class Desk:
         target = SimpleNamespace(
             name="crm",
             redactor=Redactor(sensitive_keys=frozenset(), secrets=()),
-            signals=SimpleNamespace(wants=lambda kind: True),
-            outbox=lambda: SimpleNamespace(event=self.events.append),
+            signals=SimpleNamespace(heard=defaultdict(lambda: True)),
+            outbox=lambda: SimpleNamespace(event=lambda make: self.events.append(make())),
         )
         request = Request()
         call = Call(
@@ -121,7 +122,7 @@ class Desk:
     def end(self, held: Held, health: Health, *, sent: bool = True) -> None:
         """Let an attempt end."""
         verdict = Verdict(outcome=Outcome.DONE, health=health)
-        items = list(held.gate.settle(held.attempt, verdict, sent=sent))
+        items = held.gate.settle(held.attempt, verdict, sent=sent)
         if not items:
             return
         if self.store.blocking:

@@ -71,7 +71,7 @@ class World:
         self, safety: Safety = "safe", *, operation: str = "GET /x", seconds: float = 30.0, key: str | None = None
     ) -> Call:
         """Return a call that begins now."""
-        outbox = SimpleNamespace(event=self.events.append)
+        outbox = SimpleNamespace(event=lambda make: self.events.append(make()))
         target = SimpleNamespace(
             adapter=None,
             name="crm",

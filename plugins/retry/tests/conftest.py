@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -68,12 +69,12 @@ class World:
     ) -> Call:
         """Return a call that begins now."""
         redactor = Redactor(sensitive_keys=frozenset(), secrets=())
-        outbox = SimpleNamespace(event=self.events.append)
+        outbox = SimpleNamespace(event=lambda make: self.events.append(make()))
         target = SimpleNamespace(
             name="stripe",
             redactor=redactor,
             replays_errors=False,
-            signals=SimpleNamespace(wants=lambda kind: True),
+            signals=SimpleNamespace(heard=defaultdict(lambda: True)),
             outbox=lambda: outbox,
         )
         request = request or Request()
