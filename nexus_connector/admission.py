@@ -144,7 +144,8 @@ class AskGates(Stage):
             except Exception as error:
                 raise _failure(gate, attempt.call, error) from error
             if item is None or gate.store is None:
-                settlement.add(gate)
+                if gate not in settlement.answered:  # as `add`, without a call: nearly every gate comes through here
+                    settlement.answered.append(gate)
                 continue
             for store, askers, items in questions:
                 if store is gate.store:

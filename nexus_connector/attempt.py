@@ -13,8 +13,9 @@ from .errors import ConnectorError, CredentialNotFoundError, InvalidRequestError
 from .events import AttemptFinished, RateLimited
 from .hooks import Hook, failure
 from .judge import judge_answer, judge_failure, lost, refuse, within_safety
-from .message import CallInfo, Request, Response, check_wire
+from .message import CallInfo, Request, Response, response_of
 from .pipeline import Next, Result, Stage
+from .sendable import check_wire
 from .stream import BodyStream, StreamBody
 from .transport import SendError, TooLateError
 from .verdict import Verdict
@@ -184,7 +185,9 @@ class Send(Stage):
         if call.send_by is not None and started > call.send_by:
             return late(call)
         call.attempts += 1
-        deadline = call.deadline if call.attempt_deadline is None else min(call.deadline, call.attempt_deadline)
+        deadline, sooner = call.deadline, call.attempt_deadline
+        if sooner is not None and sooner < deadline:
+            deadline = sooner
         try:
             result = await self._send(call, request, deadline)
             if self._classify:
@@ -204,21 +207,11 @@ class Send(Stage):
         return result
 
     async def _send(self, call: Call, request: Request, deadline: float) -> Result:
-        operation = call.operation
         try:
             received = await call.io.send(call, request, deadline)
         except SendError as failure:
             return judge_failure(call, failure)
-        headers = received.headers
-        info = CallInfo(
-            id=call.id,
-            service=call.service,
-            operation=operation.name,
-            tenant_id=call.tenant_id,
-            attempts=call.attempts,
-            request_id=headers.get(self._target.request_id_header),
-        )
-        response = Response(status=received.status, headers=headers, body=received.body, call=info)
+        response = response_of(call, received, received.headers.get(self._target.request_id_header))
         if received.stream is not None:
             response = self._open_stream(call, response, received.stream, deadline)
         return judge_answer(call, response)

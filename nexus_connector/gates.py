@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,15 +15,32 @@ if TYPE_CHECKING:
     from .verdict import Verdict
 
 
-@attrs.frozen
 class Refusal:
     """A gate does not admit the attempt.
 
-    Attributes:
-        error: What is raised if no further attempt is made; a NotSentError.
+    Args:
+        error: What is raised if no further attempt is made, a NotSentError; or what makes it. Then it is made when it
+            is first looked at: to refuse must cost little, and the texts of an error are most of it.
+
+    >>> Refusal(lambda: ConnectorError("The circuit is open.")).error
+    ConnectorError('The circuit is open.')
     """
 
-    error: ConnectorError
+    __slots__ = ("_error",)
+
+    def __init__(self, error: ConnectorError | Callable[[], ConnectorError]) -> None:
+        self._error = error
+
+    @property
+    def error(self) -> ConnectorError:
+        """What is raised if no further attempt is made; always the same one."""
+        error = self._error
+        if not isinstance(error, ConnectorError):
+            error = self._error = error()
+        return error
+
+    def __repr__(self) -> str:
+        return f"Refusal({self.error!r})"
 
 
 @attrs.frozen

@@ -28,21 +28,22 @@ class Settlement:
         sends: Sends of its call before it.
 
     Attributes:
+        answered: Those who have.
         verdict: How it went; until it is known: nothing was sent.
     """
 
-    __slots__ = ("_answered", "_attempt", "_sends", "verdict")
+    __slots__ = ("_attempt", "_sends", "answered", "verdict")
 
     def __init__(self, attempt: Attempt, sends: int) -> None:
         self._attempt = attempt
         self._sends = sends
-        self._answered: list[Gate] = []
+        self.answered: list[Gate] = []
         self.verdict: Verdict = _NOTHING_SENT
 
     def add(self, gate: Gate) -> None:
         """Add a gate that was answered; one that was asked again settles once."""
-        if gate not in self._answered:
-            self._answered.append(gate)
+        if gate not in self.answered:
+            self.answered.append(gate)
 
     @property
     def is_sent(self) -> bool:
@@ -65,9 +66,12 @@ class Settlement:
         self._tell(sent=self.is_sent)
 
     def _tell(self, *, sent: bool) -> None:
-        for gate in self._answered:
+        attempt, verdict = self._attempt, self.verdict
+        for gate in self.answered:
             try:
-                self._tell_one(gate, sent=sent)
+                items = gate.settle(attempt, verdict, sent=sent)
+                if items:
+                    self._post(gate, items)
             except Exception as error:  # the others must hear of it too, and the call is over: its result counts
                 _log.exception("gate %s raised in settle", gate.name)
                 message = f"raised {type(error).__name__}"
@@ -75,11 +79,9 @@ class Settlement:
 
                 self._attempt.call.emit(PluginFailed, plugin=gate.name, hook="settle", message=message)
 
-    def _tell_one(self, gate: Gate, *, sent: bool) -> None:
-        attempt = self._attempt
-        items = gate.settle(attempt, self.verdict, sent=sent)
-        store = gate.store
-        if store is None or not items:
+    def _post(self, gate: Gate, items: Sequence[Item]) -> None:
+        attempt, store = self._attempt, gate.store
+        if store is None:
             return
         post = _posting(gate, store, attempt, items)
         if store.blocking:

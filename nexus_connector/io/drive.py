@@ -29,23 +29,22 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         PluginError: If something inside waits on anything but ``call.io``; names its file and line.
     """
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return _step(coroutine)
-    loop = asyncio._get_running_loop()
-    if loop is None:
-        return _step(coroutine)
-    asyncio._set_running_loop(None)
-    try:
-        return _step(coroutine)
-    finally:
-        asyncio._set_running_loop(loop)
-
-
-def _step(coroutine: Coroutine[Any, Any, T]) -> T:
+    loop = None if asyncio is None else asyncio._get_running_loop()
+    if asyncio is not None and loop is not None:
+        asyncio._set_running_loop(None)
     try:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]  # the value of a coroutine is its T
+    else:
+        return _misused(coroutine)
+    finally:
+        if asyncio is not None and loop is not None:
+            asyncio._set_running_loop(loop)
+
+
+def _misused(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Throw the error into a coroutine that waits; it may answer that with a result."""
     error = misuse(coroutine)
     try:
         coroutine.throw(error)

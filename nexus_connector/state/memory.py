@@ -8,7 +8,8 @@ from typing import Final
 
 from .store import Item, Key, Plain
 
-_SWEEP_EVERY: Final = 1024
+_SWEEP_AFTER: Final = 1024
+"""So many writes at least lie between two sweeps."""
 
 
 class MemoryStore:
@@ -30,24 +31,25 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._states: dict[Key, tuple[Plain, int]] = {}
         self._values: dict[Key, tuple[bytes, int]] = {}
-        self._writes = 0
+        self._writes_left = _SWEEP_AFTER
 
     def run(self, items: Sequence[Item]) -> list[Plain]:
         """Run operations in the order of their keys; replies come in the order of `items`."""
-        replies: list[Plain] = [None] * len(items)
-        order = range(len(items)) if len(items) < 2 else sorted(range(len(items)), key=lambda index: items[index][1])
         with self._lock:
             now = self._now_ms()
+            replies: list[Plain] = [None] * len(items)
+            order = (0,) if len(items) == 1 else sorted(range(len(items)), key=lambda index: items[index][1])
             for index in order:
                 op, key, args = items[index]
                 kept = self._states.get(key)
-                state = kept[0] if kept is not None and kept[1] > now else None
-                new, ttl_ms, replies[index] = op.py(state, now, args)
-                if new is not None:
-                    self._states[key] = (new, now + ttl_ms)
+                state, ttl_ms, replies[index] = op.py(kept[0] if kept and kept[1] > now else None, now, args)
+                if state is not None:
+                    self._states[key] = (state, now + ttl_ms)
                 elif kept is not None:
                     del self._states[key]
-            self._count(now)
+            self._writes_left -= 1
+            if self._writes_left <= 0:
+                self._sweep(now)
         return replies
 
     def get(self, key: Key) -> bytes | None:
@@ -64,7 +66,9 @@ class MemoryStore:
             if if_absent and kept is not None and kept[1] > now:
                 return False
             self._values[key] = (value, now + ttl_ms)
-            self._count(now)
+            self._writes_left -= 1
+            if self._writes_left <= 0:
+                self._sweep(now)
             return True
 
     def delete(self, key: Key) -> None:
@@ -83,9 +87,12 @@ class MemoryStore:
         # A nanosecond's grace: a clock that was moved in many small steps has lost that much to rounding.
         return int(self._clock() * 1000 + 1e-6)
 
-    def _count(self, now: int) -> None:
-        """Drop what has expired, every thousand writes: keys of tenants that never come back must not pile up."""
-        self._writes += 1
-        if self._writes % _SWEEP_EVERY == 0:
-            self._states = {key: kept for key, kept in self._states.items() if kept[1] > now}
-            self._values = {key: kept for key, kept in self._values.items() if kept[1] > now}
+    def _sweep(self, now: int) -> None:
+        """Drop what has expired: keys of tenants that never come back must not pile up.
+
+        The next one comes when as many writes have been made as there are keys: looking at all of them costs the same
+        for each write, however many there are.
+        """
+        self._states = {key: kept for key, kept in self._states.items() if kept[1] > now}
+        self._values = {key: kept for key, kept in self._values.items() if kept[1] > now}
+        self._writes_left = max(_SWEEP_AFTER, len(self._states) + len(self._values))

@@ -17,7 +17,7 @@ Key: TypeAlias = tuple[str, ...]
 """At least one part, each any text. The first one is the cluster tag: keys that share it live together."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class AtomicOp:
     """One pure step on the state of one key; stores run it so that nobody comes between.
 

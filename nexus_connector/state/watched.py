@@ -88,7 +88,12 @@ class WatchedStore:
 
     def run(self, items: Sequence[Item]) -> list[Plain]:
         """Run operations; see `Store.run`."""
-        return self._watched(lambda: self._store.run(items))
+        self.pass_on()
+        try:
+            return self._store.run(items)
+        except StoreError as error:
+            self.missed(str(error))
+            raise
 
     def get(self, key: Key) -> bytes | None:
         """Return the value under `key`; see `Store.get`."""

@@ -140,3 +140,25 @@ def test_threads_lose_no_update() -> None:
 def test_no_two_keys_are_written_alike(first: list[str], second: list[str]) -> None:
     """Hostile names cannot make one key look like another."""
     assert (encode_key(tuple(first)) == encode_key(tuple(second))) == (first == second)
+
+
+def test_many_keys_are_looked_through_as_rarely_as_they_are_many() -> None:
+    """Ten thousand keys that live: looking for expired ones costs each write the same as with a thousand."""
+    store = MemoryStore(Clock())
+    for number in range(10_000):
+        store.put(("value", str(number)), b"x", ttl_ms=60_000)
+    looked, kept = 0, store._values
+    for _ in range(9_000):
+        store.run([(COUNT, ("k",), ())])
+        looked, kept = looked + (store._values is not kept), store._values
+    assert looked <= 1
+
+
+def test_states_alone_do_not_pile_up() -> None:
+    """The same for keys that only operations touch."""
+    clock = Clock()
+    store = MemoryStore(clock)
+    for number in range(5000):
+        clock.now = number * 0.01
+        store.run([(COUNT, ("tenant", str(number)), ())])
+    assert len(store._states) < 1500

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from nexus_connector import CallInfo, Headers, Request, Response, Secret
 from nexus_connector.errors import InvalidRequestError, ResponseFormatError
-from nexus_connector.message import build_request, check_wire
+from nexus_connector.message import build_request, response_of
 from nexus_connector.path import check_path, fill_path
+from nexus_connector.sendable import check_wire
+from nexus_connector.transport import Received
 
 encodable = st.characters(exclude_categories=["Cs"])
 HOSTILE = (
@@ -357,3 +360,14 @@ def test_redacted() -> None:
     assert b"canary" not in copy.body
     assert "canary" not in str(dict(copy.headers))
     assert Response(status=204).redacted().body == b""
+
+
+def test_the_response_of_a_call_is_as_attrs_would_make_it() -> None:
+    """No field is left out of what is made for every attempt, and each has its value."""
+    call = SimpleNamespace(id="01J", service="crm", operation=SimpleNamespace(name="GET /x"), tenant_id="t", attempts=2)
+    headers = Headers({"X-Id": "1"})
+    made = response_of(cast("Any", call), Received(200, headers, b"{}"), "req_1")
+    info = CallInfo(id="01J", service="crm", operation="GET /x", tenant_id="t", attempts=2, request_id="req_1")
+    expected = Response(status=200, headers=headers, body=b"{}", call=info)
+    assert made == expected
+    assert (vars(made).keys(), vars(made.call).keys()) == (vars(expected).keys(), vars(info).keys())

@@ -14,7 +14,8 @@ from urllib3.connection import HTTPConnection
 from nexus_connector.body import Source
 from nexus_connector.errors import InvalidRequestError
 from nexus_connector.headers import Headers
-from nexus_connector.message import Request, check_wire
+from nexus_connector.message import Request
+from nexus_connector.sendable import check_wire
 from nexus_connector.transport.checkout import Checkout
 from nexus_connector.transport.origin import split_base
 from nexus_connector.transport.outgoing import Prelude, write

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from nexus_connector.errors import CircuitOpenError
-from nexus_connector.state import encode_key
+from nexus_connector.gates import Refusal
+from nexus_connector.state import StoreError, encode_key
 from nexus_connector.verdict import Outcome, Verdict
+from nexus_connector_breaker._gate import BreakerGate
 
 Desks = Callable[..., Any]
 
@@ -525,3 +527,96 @@ def test_an_event_says_what_happened(desk: Desks) -> None:
     assert {(event.service, event.region, event.group, event.call_id) for event in crm.events} == {
         ("crm", "eu.crm.example", "", "01J")
     }
+
+
+def test_a_refusal_costs_no_error(desk: Desks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open circuit says no without a text; the error is made when somebody looks at it, of what was so then."""
+    crm = desk()
+    crm.go(*["fail"] * 5)
+    attempt = crm.attempt()
+    refusal = crm.gates[0].check(attempt)
+    crm.io.advance(0.5)
+    assert refusal.error.retry_after == 60.0
+    made: list[object] = []
+    monkeypatch.setattr(f"{BreakerGate.__module__}.refused", lambda *seen: made.append(seen))
+    assert isinstance(crm.gates[0].check(attempt), Refusal)
+    assert made == []
+
+
+def test_a_success_that_waits_speaks_for_those_that_come(desk: Desks) -> None:
+    """Without a snapshot each success must be told; one that has not been sent yet tells of all that come before."""
+    crm = desk(snapshot_seconds=0)
+    crm.store.blocking = True
+    crm.go("ok", "ok", "ok")
+    assert len(crm.late) == 1
+    crm.post()
+    assert crm.operations() == ["admit"] * 3 + ["report"]
+    crm.go("ok")
+    crm.post()
+    assert crm.operations() == ["admit", "report"]
+
+
+def test_a_success_after_a_failure_speaks_for_itself(desk: Desks) -> None:
+    """One that waits before a failure would end the row before it begins: the one behind it is told, too."""
+    crm = desk(snapshot_seconds=0, failure_threshold=2)
+    crm.store.blocking = True
+    crm.go("ok", "fail", "ok")
+    crm.post()
+    crm.go("fail")
+    crm.post()
+    assert crm.changes == []
+    assert crm.operations().count("report") == 4
+
+
+def test_a_success_that_may_have_been_sent_speaks_for_no_other(desk: Desks) -> None:
+    """From when the store has begun to read it the next success is told by itself, also if nothing was heard yet."""
+    crm = desk(snapshot_seconds=0)
+    crm.store.blocking = True
+    held = crm.admitted(), crm.admitted(), crm.admitted()
+    verdict = Verdict(outcome=Outcome.DONE, health="ok")
+    first, second, third = (each.gate.settle(each.attempt, verdict, sent=True) for each in held)
+    assert (len(first), len(second), len(third)) == (1, 0, 0)
+    _ = list(first)
+    again = crm.admitted()
+    assert len(crm.gates[0].settle(again.attempt, verdict, sent=True)) == 1
+
+
+def test_a_success_of_another_generation_speaks_for_itself(desk: Desks) -> None:
+    """What waits was admitted to a circuit that has moved on since."""
+    crm = desk(processes=2, snapshot_seconds=0, failure_threshold=1)
+    crm.store.blocking = True
+    crm.go("ok")
+    waiting = crm.late.copy()
+    crm.late.clear()
+    crm.go("fail", process=1)
+    crm.post()
+    crm.io.advance(60)
+    crm.go("ok", process=1)
+    crm.post()
+    crm.go("ok")
+    assert len(crm.late) == 1
+    crm.late[:0] = waiting
+    crm.post()
+    assert crm.changes[-1] == ("half_open", "closed")
+
+
+def test_a_waiting_success_does_not_speak_for_the_own_circuit(desk: Desks) -> None:
+    """The store is gone: a success of this process's own circuit ends its row, whatever waits for the shared one."""
+    crm = desk(snapshot_seconds=0, failure_threshold=2)
+    crm.store.blocking = True
+    crm.go("ok")
+    crm.store.gone = StoreError("no answer")
+    crm.go("fail", "ok", "fail")
+    assert crm.changes == []
+
+
+@pytest.mark.parametrize("snapshot_seconds", [0.0, 0.05])
+def test_a_success_that_waits_ends_the_row_here(desk: Desks, snapshot_seconds: float) -> None:
+    """Four failures, a success, a failure, none of them posted yet: this process knows that it is one in a row."""
+    crm = desk(snapshot_seconds=snapshot_seconds)
+    crm.store.blocking = True
+    crm.go("fail", "fail", "fail", "fail", "ok", "fail")
+    crm.io.advance(0.001)
+    crm.admitted()
+    crm.post()
+    assert crm.changes == []

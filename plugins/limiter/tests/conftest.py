@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -68,7 +69,7 @@ class Bench:
             "paces": self.rules.paces(operation, cost),
             **more,
         }
-        asked = attrs.astuple(Take(**fields), recurse=False)
+        asked = Take(**fields)
         self.state, ttl_ms, reply = self.step(self.state, self.now_us // 1000, asked)
         assert ttl_ms > 0
         self.state = json.loads(json.dumps(self.state))
@@ -82,7 +83,7 @@ class Bench:
 
     def give(self, number: int = 0, **more: Any) -> None:
         """Tell how it ended."""
-        self.state, _, _ = give(self.state, self.now_us // 1000, attrs.astuple(Give(number, **more)))
+        self.state, _, _ = give(self.state, self.now_us // 1000, Give(number, **more))
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -182,7 +183,7 @@ class Desk:
 
     def attempt(self, *, operation: str = "GET /x", tenant: str | None = None, max_wait: float = 5.0) -> Attempt:
         """An attempt of a call with 30 s."""
-        target = SimpleNamespace(name="crm", redactor=None, signals=SimpleNamespace(wants=lambda kind: False))
+        target = SimpleNamespace(name="crm", redactor=None, signals=SimpleNamespace(heard=defaultdict(bool)))
         call = Call(
             id="01J",
             target=cast("Any", target),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from nexus_connector.gates import Refusal, Wait
@@ -133,3 +134,64 @@ def test_old_leases_are_forgotten() -> None:
         leases.wanted(number, float(number))
         leases.keep(number, 1, number + 1.0)
     assert len(leases._rows) < 1010
+
+
+def test_operations_without_limits_of_their_own_share_tokens(desk: Makes) -> None:
+    """What was taken for one path serves every other one; an operation with a limit of its own takes its own."""
+    world = desk(limits=("6000/min",), endpoints={"GET /own": ("3000/min",)})
+    for number in range(300):
+        world.end(world.begin(operation=f"GET /{number}")[0])
+        world.io.advance(0.05)
+    shared = len(world.store.ran)
+    world.end(world.begin(operation="GET /own")[0])
+    print(f"\n300 paths, {shared} questions")
+    assert shared < 30
+    assert len(world.store.ran) == shared + 1
+
+
+def test_many_that_live_are_not_looked_through_each_time() -> None:
+    """Three thousand tenants with tokens: those that have expired are looked for when as many have come again."""
+    leases = Leases()
+    for number in range(3000):
+        leases.wanted(number, 0.0)
+        leases.keep(number, 2, 5.0)
+    rows = leases._rows
+    for number in range(3000, 3500):
+        leases.wanted(number, 0.0)
+    assert leases._rows is rows
+    for number in range(4000, 6000):
+        leases.wanted(number, 6.0)
+        leases.drop(number)
+    assert len(leases._rows) < 3000
+
+
+def test_what_was_worked_out_is_kept_up_to_a_number(desk: Makes) -> None:
+    """Calls of any number of costs are each counted as what they cost; those of all paths are of one kind."""
+    world = desk(limits=("1000000/s",))
+    [gate] = world.gates
+    for number in range(1, 600):
+        attempt = world.attempt(operation=f"GET /{number}")
+        gate.ask(attempt)
+        attempt.call.operation = attrs.evolve(attempt.call.operation, cost=float(number))
+        assert gate._kind(attempt.call).cost == number
+    assert 0 < len(gate._kinds) <= 256
+
+
+@pytest.mark.parametrize(
+    ("limits", "endpoints", "leased"),
+    [
+        (("1000/s",), {}, True),
+        (("60000/min",), {"GET /x": ("2000/s",)}, True),
+        (("999/s",), {}, False),
+        (("600/min",), {}, False),
+        (("1000/s", "600/min"), {}, False),
+        (("1000/s",), {"GET /x": ("600/min",)}, False),
+    ],
+)
+def test_memory_is_asked_for_each_call_of_a_slow_limit(
+    desk: Makes, limits: tuple[str, ...], endpoints: dict[str, tuple[str, ...]], leased: bool
+) -> None:
+    """Where asking takes no time, tokens are taken several at once only if every limit is a fast one."""
+    options = desk(limits=limits, endpoints=endpoints).options
+    assert rules_of(options, None, blocking=False).leases is leased
+    assert rules_of(options, None, blocking=True).leases is (limits != ("999/s",))

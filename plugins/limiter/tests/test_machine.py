@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from copy import deepcopy
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
-import attrs
 import pytest
 
-from nexus_connector_limiter._machine import AGAIN, GRANTED, NEAR_US, REFUSED, Take, look
+from nexus_connector_limiter._machine import AGAIN, GRANTED, NEAR_US, REFUSED, Give, Reply, Take, give, look
 from nexus_connector_limiter._quota import Quota, quotas
 
 Makes = Callable[..., Any]
@@ -233,8 +234,10 @@ def test_decisions_are_pure(module: str) -> None:
 
 def test_the_arguments_are_the_fields_in_their_order() -> None:
     """What the gate sends is what the step reads: nobody changes one order without the other."""
-    asked = Take(1, 2, "t", 3, 4, 5, 6, 7, (("10/s", 1, 8, 9, 10),))
-    assert tuple(asked.plain()) == attrs.astuple(asked, recurse=False)
+    names = "max_wait pause tenant permits permit queued block cost paces"
+    assert Take._fields == tuple(names.split())
+    assert Give._fields == ("number", "sent", "pause", "left", "reset")
+    assert Reply._fields == ("kind", "us", "number", "block", "reason")
 
 
 def test_what_was_given_back_is_not_given_back_again(bench: Callable[..., Any]) -> None:
@@ -248,3 +251,31 @@ def test_what_was_given_back_is_not_given_back_again(bench: Callable[..., Any]) 
         desk.granted()
         desk.advance(1)
     assert desk.take().reason == "remaining"
+
+
+def test_a_step_leaves_the_state_before_it_alone(bench: Callable[..., Any]) -> None:
+    """A store that loses the new state goes on from the old one: rows that did not change are shared, never changed."""
+    dice, desk = Random(1), bench("50/s", "1000/min", permits=9, own=("5/s",))
+    for _ in range(600):
+        desk.advance(dice.choice([0.0, 0.01, 0.3, 11.0]))
+        before, copy = desk.state, deepcopy(desk.state)
+        if dice.random() < 0.7:
+            tenant, operation = dice.choice(["", "=a", "=b", "=c"]), dice.choice(["own", "GET /x"])
+            desk.take(operation, tenant=tenant, queued=dice.randrange(2), max_wait=dice.choice([0, 400_000]))
+        elif before is not None:
+            told = Give(before[0] - dice.randrange(3), dice.randrange(2), 0, dice.choice([-1, 3]), 1_000_000)
+            desk.state, _, _ = give(before, desk.now_us // 1000, told)
+        assert before == copy
+        if dice.random() < 0.1:
+            desk.state = before  # as if it had been lost
+
+
+def test_the_first_to_be_idle_is_forgotten_first(bench: Callable[..., Any]) -> None:
+    """A dear call keeps its tenant for longer than a cheap one that came later."""
+    desk = bench("10/s")
+    desk.granted(tenant="=dear", cost=9, max_wait=60_000_000)
+    desk.granted(tenant="=cheap", max_wait=60_000_000)
+    assert [row[0] for row in desk.state[5]] == ["=cheap", "=dear"]
+    desk.advance(11)
+    desk.take(tenant="=new")
+    assert sorted(row[0] for row in desk.state[5]) == ["=dear", "=new"]

@@ -58,7 +58,7 @@ class Wish:
             if name in self.limits
         ]
         asked = Take(self.patience, 0, self.tenant, permits, self.lease, int(queued), 0, self.cost, paces)
-        return take, attrs.astuple(asked, recurse=False)
+        return take, asked
 
 
 @attrs.frozen(eq=False)
@@ -72,7 +72,7 @@ class Entry:
 
     def give(self) -> Question:
         """How a gate would tell that it is over."""
-        return give, attrs.astuple(Give(self.number, int(self.wish.sent)))
+        return give, Give(self.number, int(self.wish.sent))
 
 
 wishes = st.builds(
@@ -292,7 +292,7 @@ class Permits(RuleBasedStateMachine):
 
     @rule(pause=st.sampled_from([1, 100_000, 2_000_000]))
     def the_vendor_wants_a_pause(self, pause: int) -> None:
-        self.run((give, attrs.astuple(Give(0, pause=pause))))
+        self.run((give, Give(0, pause=pause)))
         self.paused = max(self.paused, self.now + pause)
 
     @rule(us=st.sampled_from([1, 999, 1_000, 5_000, 20_000, 100_000, 500_000, 1_000_000, 70_000_000]))

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from nexus_connector.state import AtomicOp, Plain
 from nexus_connector_limiter._operations import GIVE, LOOK, RESERVE, SETTLE, SPENT, TAKE
 from nexus_connector_limiter._quota import Quota
+from nexus_connector_limiter._state import TENANTS
 
 Run: TypeAlias = Callable[[AtomicOp, Plain, int, Sequence[Any]], Any]
 
@@ -213,13 +214,13 @@ def test_the_ledger_and_its_twin_agree(lua: Run, sequence: Sequence[Any]) -> Non
 
 
 def test_the_twin_forgets_the_same_tenant(lua: Run) -> None:
-    """Tenant number 257 takes the place of the one that has been silent for longest, in Lua too."""
+    """One tenant more than are told apart takes the place of the one that has been silent for longest, in Lua too."""
     pace = ["10/s", 1, *Quota.of("10/s").pace(1, late_us=0)]
     state: Any = None
-    for number in range(258):
-        args: list[Any] = [5_000_000, 0, f"={number * 7 % 258}", 0, 0, 0, 0, 1, [pace]]
+    for number in range(TENANTS + 2):
+        args: list[Any] = [5_000_000, 0, f"={number * 7 % (TENANTS + 2)}", 0, 0, 0, 0, 1, [pace]]
         now = 1_790_000_000_000 + (number * 13) % 90
         by_py = _plain(TAKE.py(state, now, args))
-        assert number < 250 or lua(TAKE, state, now, args) == by_py
+        assert number < TENANTS - 6 or lua(TAKE, state, now, args) == by_py
         state = by_py[0]
-    assert len(state[5]) == 256
+    assert len(state[5]) == TENANTS

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from nexus_connector.io.drive import drive
 from nexus_connector.state import AtomicOp, Plain, Store, StoreError, WatchedStore
+from nexus_connector_redis._connections import ThreadPlaces
 
 MakeStore = Callable[..., Store]
 
@@ -110,17 +112,16 @@ def test_after_an_interrupt_no_answer_is_taken_for_another(make_store: MakeStore
     store.put(("a",), b"a", ttl_ms=60_000)
     store.put(("b",), b"b", ttl_ms=60_000)
     connections = connections_of(store)
-    (wire,) = [place for place in connections._places._queue.queue if place is not None]
+    (wire,) = [place for place in connections._places._idle if place is not None]
 
-    def interrupted() -> object:
+    def interrupted(most: int) -> bytes:
         raise KeyboardInterrupt
 
-    wire.driver.read_response = interrupted
+    wire.receive = interrupted
     with pytest.raises(KeyboardInterrupt):
         store.get(("a",))
-    del wire.driver.read_response
 
-    assert [place for place in connections._places._queue.queue if place is not None] == []
+    assert [place for place in connections._places._idle if place is not None] == []
     assert store.get(("b",)) == b"b"
 
 
@@ -154,7 +155,7 @@ def test_a_thread_without_a_connection_does_not_wait_for_ever(make_store: MakeSt
     store = make_store(server.url, max_connections=1, timeout_seconds=0.1)
     store.get(("crm",))
     connections = connections_of(store)
-    place = connections._places._queue.get()
+    place = connections._places._idle.pop()
 
     with pytest.raises(StoreError, match="all 1 connections are in use"):
         store.get(("crm",))
@@ -175,10 +176,10 @@ def test_closing_gives_back_what_is_in_use_when_it_is_done(make_store: MakeStore
 
     store.run([(AtomicOp(name="failures.close", version=1, py=close_in_between), ("crm",), ())])
 
-    assert [place for place in connections._places._queue.queue if place is not None] == []
+    assert [place for place in connections._places._idle if place is not None] == []
     assert store.run([(TWIN, ("crm",), ())]) == [2]
-    assert [place for place in connections._places._queue.queue if place is not None] == []
-    assert len(connections._places._queue.queue) == 16
+    assert [place for place in connections._places._idle if place is not None] == []
+    assert len(connections._places._idle) == 16
 
 
 def test_a_child_leaves_the_connections_of_its_parent_alone(make_store: MakeStore, server: Any) -> None:
@@ -351,3 +352,25 @@ def test_watched_it_is_left_alone_and_comes_back(make_store: MakeStore, server: 
     (message, seconds) = told
     assert str(message).endswith("no answer within 0.1 s")
     assert seconds == 1.0
+
+
+def test_who_waits_for_a_connection_is_told_of_it() -> None:
+    """A place that comes back wakes a thread that waits for one, and no other thread may take what it was given."""
+    places = ThreadPlaces(1)
+    wire = drive(places.take(0.0))
+    got: list[object] = []
+    threads = [threading.Thread(target=lambda: got.append(drive(places.take(60.0)))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while places._waiting < 3:
+        threading.Event().wait(0.001)
+    for count in (1, 2, 3):
+        places.put(wire)
+        while len(got) < count and any(thread.is_alive() for thread in threads):
+            threading.Event().wait(0.001)
+    for thread in threads:
+        thread.join()
+    assert got == [wire] * 3
+    assert places._waiting == 0
+    with pytest.raises(TimeoutError):
+        drive(places.take(0.0))

@@ -66,3 +66,20 @@ def test_an_outage_in_no_time_is_bounded_by_the_ratio(world: Any) -> None:
     for _ in range(1500):
         world.run(None, 500)
     assert len(world.sent) == 1500 + 150
+
+
+def test_a_full_budget_is_spent_and_filled_again(world: Any) -> None:
+    """Calls beyond those that fill it add nothing; what is taken from it counts, and later calls pay for more."""
+    world.use(budget_ratio=0.1, budget_floor_per_second=0.0, max_retries=1)
+    for _ in range(500):
+        world.run(None, 200)
+    world.sent.clear()
+    for _ in range(40):
+        world.run(None, 500)
+    assert len(world.sent) == 40 + 13, "ten that were kept, and 0.1 for each call but the first"
+    assert world.sent[-1].deadline is None
+    world.sent.clear()
+    for _ in range(10):
+        world.run(None, 200)
+    world.run(None, 500)
+    assert len(world.sent) == 12

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast, overload
 
 import attrs
 
@@ -49,6 +50,28 @@ class _Pass:
     alone: bool = False
 
 
+class _Waiting(Sequence["Item"]):
+    """A success that is posted, and speaks for all that come before it is sent.
+
+    Once it has been looked at it may have reached the store, and the next one must be posted, too.
+    """
+
+    def __init__(self, view: View, item: Item) -> None:
+        self._view = view
+        self._item = item
+
+    def __len__(self) -> int:
+        return 1
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        self._view.waiting = None
+        return (self._item,)[index]
+
+
 class BreakerGate(Gate):
     """Refuses attempts while the circuit of their region and group of operations is open.
 
@@ -82,32 +105,34 @@ class BreakerGate(Gate):
         self._plain_rules = attrs.astuple(self._rules)
         self._sums_up = options.failure_rate is not None or options.slow_call_rate is not None
         self._refuses = options.mode == "normal"
+        self._held_open = options.mode == "force_open"
+        self._patience = options.snapshot_seconds
         self._groups = dict(groups)
         self._views: dict[tuple[str | None, str], View] = {}
 
     def check(self, attempt: Attempt) -> Refusal | None:
         """Refuse what is known to be refused, without asking anybody."""
-        if self._options.mode == "force_open":
-            return Refusal(held_open(self._service))
-        now = attempt.call.io.now()
+        if self._held_open:
+            return Refusal(partial(held_open, self._service))
         mine: _Pass | None = attempt.state.get(self.name)
         if mine is not None:  # for the second time, after another gate's wait
-            mine.began = now
+            mine.began = attempt.call.io.now()
         view = self._view(attempt) if mine is None else mine.view
         known = view.known
-        if not self._refuses or known.seen.phase == "closed" or (mine is not None and mine.probe):
+        if known.closed or not self._refuses or (mine is not None and mine.probe):
             return None
-        if not self._holds(view, now) and (mine is None or mine.generation == known.seen.generation):
+        now = attempt.call.io.now()
+        if not view.holds(now, self._patience) and (mine is None or mine.generation == known.seen.generation):
             return None
-        return Refusal(refused(self._service, view.place, known.seen, known.left(now)))
+        return Refusal(partial(refused, self._service, view.place, known.seen, known.left(now)))
 
     def ask(self, attempt: Attempt) -> Item | None:
         """Ask the store, unless what was seen a moment ago is answer enough."""
         view, now = self._view(attempt), attempt.call.io.now()
-        mine = attempt.state[self.name] = _Pass(view, asked=now, began=now)
+        mine = attempt.state[self.name] = _Pass(view, now, now)
         known = view.known
-        if self._holds(view, now) and (known.seen.phase == "closed" or not self._refuses):
-            mine.generation = known.seen.generation if known.seen.phase == "closed" else None
+        if (known.closed or not self._refuses) and view.holds(now, self._patience):
+            mine.generation = known.seen.generation if known.closed else None
             mine.alone = known.alone
             return None
         return ADMIT, view.key, (_lease_ms(attempt, now),)
@@ -139,9 +164,13 @@ class BreakerGate(Gate):
 
     def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
         """Post a failure, a probe's result, and successes where they change something."""
-        items = self._items(attempt, verdict, sent=sent)
         mine: _Pass | None = attempt.state.get(self.name)
-        if not items or mine is None or not mine.alone:
+        if mine is None or mine.generation is None:
+            return ()
+        if verdict.health == "ok" and self._is_known(mine):
+            return ()  # most calls end here
+        items = self._items(attempt, mine, mine.generation, verdict, sent=sent)
+        if not items or not mine.alone:
             return items
         self.settled(attempt, self._own.run(items))
         return ()
@@ -164,30 +193,48 @@ class BreakerGate(Gate):
                 [reply] = self._own.run([(op, key, (own.generation, *rest))])
                 self._tell(attempt.call, view, reply_of(reply))
 
-    def _items(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
-        mine: _Pass | None = attempt.state.get(self.name)
-        if mine is None or mine.generation is None:
-            return ()
+    def _is_known(self, mine: _Pass) -> bool:
+        """Say whether a success changes nothing: it ends no row, or one that has not been sent yet speaks for it."""
+        if mine.probe or self._sums_up:
+            return False
+        view = mine.view
+        if self._patience and not view.known.seen.failures:
+            return True
+        return view.waiting == mine.generation and not mine.alone
+
+    @property
+    def _posts(self) -> bool:
+        """Whether the store hears of results later."""
+        return self.store is not None and self.store.blocking
+
+    def _items(self, attempt: Attempt, mine: _Pass, generation: int, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
         view, now = mine.view, attempt.call.io.now()
         known = view.known
-        if mine.alone == known.alone and mine.generation < known.seen.generation:
+        if mine.alone == known.alone and generation < known.seen.generation:
             return ()  # late: its circuit has moved on
         health = verdict.health if sent else "ignore"
         slow = int(self._is_slow(attempt.call, now - mine.began))
         result: Result | None = None
         if mine.probe:
-            result = Result(mine.generation, int(health == "ok"), slow, 0, int(health == "fail"), slow)
+            result = Result(generation, int(health == "ok"), slow, 0, int(health == "fail"), slow)
         elif health != "ignore":
-            result = self._count(mine, now, failed=health == "fail", slow=slow)
+            result = self._count(view, generation, now, failed=health == "fail", slow=slow)
         if result is None:
             return ()
         mine.asked = now
-        if self.store is not None and self.store.blocking and not mine.alone and not known.alone:
-            view.foresee(result, self._rules, now)  # the store hears of it later; this process knows now
-        return ((REPORT, view.key, (*attrs.astuple(result, recurse=False), *self._plain_rules)),)
+        item = REPORT, view.key, (*attrs.astuple(result, recurse=False), *self._plain_rules)
+        if not self._posts or mine.alone or known.alone:
+            return (item,)
+        view.foresee(result, self._rules, now)  # the store hears of it later; this process knows now
+        if result.failed or mine.probe or self._sums_up:
+            view.waiting = None  # it does not speak for what comes after this
+            return (item,)
+        view.waiting = generation
+        return _Waiting(view, item)
 
     def _view(self, attempt: Attempt) -> View:
-        region, group = attempt.region, self._groups.get(attempt.call.operation.name, "")
+        region = attempt.region
+        group = self._groups.get(attempt.call.operation.name, "") if self._groups else ""
         found = self._views.get((region, group))
         if found is not None:
             return found
@@ -195,28 +242,24 @@ class BreakerGate(Gate):
         made = View(region, group, place=place_of(region, group), key=key)
         return self._views.setdefault((region, group), made)
 
-    def _holds(self, view: View, now: float) -> bool:
-        return view.holds(now, self._options.snapshot_seconds)
-
     def _learn(self, mine: _Pass, seen: Reply, now: float) -> None:
         if mine.view.learn(seen, asked=mine.asked, now=now, alone=mine.alone):
             self._own.delete(mine.view.key)  # what this process found out alone ends with the outage of the store
 
     def _refusal(self, view: View, seen: Reply, left: float) -> Refusal | None:
-        return Refusal(refused(self._service, view.place, seen, left)) if self._refuses else None
+        return Refusal(partial(refused, self._service, view.place, seen, left)) if self._refuses else None
 
     def _is_slow(self, call: Call, seconds: float) -> bool:
         limit = self._options.slow_call_seconds
         return limit is not None and not call.operation.stream and seconds >= limit - ROUNDING
 
-    def _count(self, mine: _Pass, now: float, *, failed: bool, slow: int) -> Result | None:
+    def _count(self, view: View, generation: int, now: float, *, failed: bool, slow: int) -> Result | None:
         """Return what the store must hear: a failure at once, a success where it ends a row or its time has come."""
-        view, generation, patience = mine.view, mine.generation or 0, self._options.snapshot_seconds
         if self._sums_up:
-            return view.sum_up(generation, now, failed=failed, slow=slow, patience_seconds=patience)
+            return view.sum_up(generation, now, failed=failed, slow=slow, patience_seconds=self._patience)
         if failed:
             return Result(generation, failed=1)
-        return Result(generation, ok=1) if view.known.seen.failures or not patience else None
+        return Result(generation, ok=1) if view.known.seen.failures or not self._patience else None
 
     def _tell(self, call: Call, view: View, seen: Reply) -> None:
         if seen.old == seen.phase:

@@ -29,6 +29,7 @@ class Known:
         asked: When the store was asked for it: it is as old as that.
         at: When the answer was there.
         alone: Whether it is this process's own, because the store failed.
+        closed: Whether the circuit is closed.
     """
 
     seen: Reply
@@ -36,6 +37,7 @@ class Known:
     asked: float
     at: float
     alone: bool = False
+    closed: bool = attrs.field(init=False, default=attrs.Factory(lambda self: self.seen.phase == "closed", True))
 
     def left(self, now: float) -> float:
         """Return for how many seconds it goes on; infinite if nobody knows."""
@@ -60,6 +62,10 @@ class View:
         group: Group of operations; empty: those without one.
         place: Both, as texts call them.
         key: Its key in the store.
+
+    Attributes:
+        known: What was last seen of it.
+        waiting: Generation of a success that is on its way and has not been sent yet; ``None``: there is none.
     """
 
     def __init__(self, region: str | None, group: str, *, place: str, key: Key) -> None:
@@ -69,6 +75,7 @@ class View:
         self.key = key
         self.known = Known(Reply("closed", "closed", 0, 0, 0, 0, ""), until=_NEVER, asked=_NEVER, at=_NEVER)
         self._sums: _Sums | None = None
+        self.waiting: int | None = None
         self._lock = threading.Lock()
 
     def holds(self, now: float, snapshot_seconds: float) -> bool:
@@ -79,7 +86,7 @@ class View:
             snapshot_seconds: How long it is believed; an open circuit is for a second.
         """
         known = self.known
-        if known.seen.phase == "closed":
+        if known.closed:
             return now - known.asked < snapshot_seconds
         if known.until - now < _LAST_SECONDS:
             return False
@@ -106,6 +113,8 @@ class View:
 
     def foresee(self, result: Result, rules: Rules, now: float) -> None:
         """Act on a result that the store will hear of later. What was seen of others gets no younger by it."""
+        if self.known.closed and not (result.failed or self.known.seen.failures):
+            return  # as ever
         with self._lock:
             known = self.known
             seen = predicted(known.seen, result, rules)

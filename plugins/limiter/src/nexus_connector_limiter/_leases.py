@@ -11,7 +11,7 @@ import attrs
 LARGEST: Final = 1000
 """More are never asked for at once."""
 _ROWS: Final = 1000
-"""From so many on, those that have expired are forgotten."""
+"""From so many on, those that have expired are forgotten; next when twice as many are there as were left."""
 
 
 @attrs.define
@@ -37,6 +37,7 @@ class Leases:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rows: dict[Hashable, Lease] = {}
+        self._forget_at = _ROWS
 
     def spend(self, key: Hashable, now: float) -> bool:
         """Take one token that is there; ``False``: there is none."""
@@ -50,8 +51,9 @@ class Leases:
     def wanted(self, key: Hashable, now: float) -> int:
         """Return how many to ask for; then call `keep` or `drop`. 0: another thread asks already, ask for one only."""
         with self._lock:
-            if len(self._rows) >= _ROWS:
+            if len(self._rows) >= self._forget_at:
                 self._rows = {key: row for key, row in self._rows.items() if row.asking or row.until > now}
+                self._forget_at = max(_ROWS, 2 * len(self._rows))
             lease = self._rows.setdefault(key, Lease())
             if lease.asking:
                 return 0

@@ -5,17 +5,16 @@ to which its tokens are given away: a call that is admitted moves it on, a call 
 wait and has its slot from then on. Times are the store's, in whole microseconds, and every number stays below 2**53:
 the steps here and their twins in Lua agree to the last digit.
 """
+# ruff: noqa: FURB136, PLR1730  # every call comes through here, and max() takes four times as long as a comparison
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias, cast
-
-import attrs
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from nexus_connector.state import Plain
 
-from ._state import State, Step, kept, limit_of, read, tenant_of, ttl_ms
+from ._state import Limit, State, Step, kept, limit_of, read, take_back, tenant_of, ttl_ms
 
 GRANTED: Final = 0
 REFUSED: Final = 1
@@ -35,11 +34,11 @@ SAME_RESET_US: Final = 2_000_000
 Pace: TypeAlias = tuple[str, int, int, int, int]
 """A limit: its name; 1 if all calls of the service share it; how far a call moves it on; how far it may be ahead; its
 length, for which it matters afterwards."""
+_Row: TypeAlias = tuple[Limit, Pace]
 
 
-@attrs.frozen
-class Take:
-    """What `take` is asked for. Times are in microseconds.
+class Take(NamedTuple):
+    """What `take` is asked for, in the form in which stores get it. Times are in microseconds.
 
     Attributes:
         max_wait: Longest wait that the call can bear.
@@ -63,15 +62,9 @@ class Take:
     cost: int
     paces: Sequence[Pace]
 
-    def plain(self) -> Sequence[Plain]:
-        """Return the fields, in their order: the arguments of `take`."""
-        rest = (self.queued, self.block, self.cost, self.paces)
-        return (self.max_wait, self.pause, self.tenant, self.permits, self.permit, *rest)
 
-
-@attrs.frozen
-class Give:
-    """What `give` is told. Times are in microseconds.
+class Give(NamedTuple):
+    """What `give` is told, in the form in which stores get it. Times are in microseconds.
 
     Attributes:
         number: Number of the grant; 0: it had none.
@@ -88,8 +81,7 @@ class Give:
     reset: int = 0
 
 
-@attrs.frozen
-class Reply:
+class Reply(NamedTuple):
     """What `take` answers.
 
     Attributes:
@@ -115,7 +107,7 @@ def take(plain: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
         now_ms: The store's time.
         args: The fields of a `Take`.
     """
-    now, asked = now_ms * 1000, Take(*cast("Sequence[Any]", args))
+    now, asked = now_ms * 1000, args if isinstance(args, Take) else Take._make(cast("Sequence[Any]", args))
     state = read(plain, now)
     if asked.pause:
         state.pause = max(state.pause, now + asked.pause)
@@ -131,11 +123,12 @@ def give(plain: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
         now_ms: The store's time.
         args: The fields of a `Give`.
     """
-    now, told = now_ms * 1000, Give(*cast("Sequence[Any]", args))
+    now, told = now_ms * 1000, args if isinstance(args, Give) else Give._make(cast("Sequence[Any]", args))
     state = read(plain, now)
     if not told.sent and state.undo and state.undo[0] == told.number:
-        _undo(state)
-    state.permits = [permit for permit in state.permits if permit[0] != told.number]
+        take_back(state)
+    if state.permits:
+        state.permits = [permit for permit in state.permits if permit[0] != told.number]
     if told.pause:
         state.pause = max(state.pause, now + told.pause)
     if told.left >= 0 and told.reset > 0:
@@ -167,35 +160,54 @@ def _admit(state: State, asked: Take, now: int) -> tuple[int, int, str, int]:
         if at - now <= asked.max_wait:
             state.turn = at
         return _later(at, now, asked, "concurrency")
-    slot, step, reason = _shared_slot(state, asked, now)
-    own, own_reason = _own_slot(state, asked, now)
-    if own > slot + NEAR_US:
-        return _in_own_line(state, asked, now, own=own, reason=own_reason)
-    if own > slot:
-        slot, reason = own, own_reason
-    room = _room(state, asked, now, slot=slot, step=step)
-    if slot - now > room < asked.max_wait:
-        tenant = tenant_of(state, asked.tenant)
-        at = max(tenant[2] + step, slot - NEAR_US, now + POLL_US)
-        if at - now <= asked.max_wait:
-            tenant[2] = at
-        return _later(at, now, asked, "share")
+    rows = [(limit_of(state, pace[0]), pace) for pace in asked.paces]
+    slot, step, reason, own = _shared_slot(state, asked, rows, now)
+    if own:
+        moment, own_reason = _own_slot(asked, own, now)
+        if moment > slot + NEAR_US:
+            return _in_own_line(asked, own, now, moment=moment, reason=own_reason)
+        if moment > slot:
+            slot, reason = moment, own_reason
+    if asked.tenant and step:
+        return _in_share(state, asked, rows, now, slot=slot, step=step, reason=reason)
     if slot - now > asked.max_wait:
         return REFUSED, slot - now, reason, 0
-    block = 1 if room < asked.max_wait or slot > now else _block(state, asked, now)
-    _grant(state, asked, now, slot=slot, step=step, block=block)
+    block = _block(state, asked, rows, now, slot=slot)
+    _grant(state, asked, rows, slot=slot, block=block, used=0)
     return GRANTED, slot - now, reason, block
 
 
-def _in_own_line(state: State, asked: Take, now: int, *, own: int, reason: str) -> tuple[int, int, str, int]:
+def _in_share(
+    state: State, asked: Take, rows: Sequence[_Row], now: int, *, slot: int, step: int, reason: str
+) -> tuple[int, int, str, int]:
+    """Go on for one of several tenants: how far off its slot may be depends on what it has had."""
+    tenant = tenant_of(state, asked.tenant, now + KEPT_STEPS * step if KEPT_STEPS * step > KEPT_US else now + KEPT_US)
+    share, used, room = len(state.tenants) * step, tenant[1], asked.max_wait
+    if used > slot and share > step:
+        room = _room(asked, slot=slot, used=used, share=share)
+        if slot - now > room < asked.max_wait:
+            at = max(tenant[2] + step, slot - NEAR_US, now + POLL_US)
+            if at - now <= asked.max_wait:
+                tenant[2] = at
+            return _later(at, now, asked, "share")
+    if slot - now > asked.max_wait:
+        return REFUSED, slot - now, reason, 0
+    block = _block(state, asked, rows, now, slot=slot) if room >= asked.max_wait else 1
+    _grant(state, asked, rows, slot=slot, block=block, used=used)
+    # What nobody else wanted is not held against it for longer than one call of its share.
+    most, used_up = slot + (TOLERATED + 1) * share, (used if used > now else now) + block * share
+    tenant[1] = used_up if used_up < most else max(used, most)
+    return GRANTED, slot - now, reason, block
+
+
+def _in_own_line(asked: Take, own: Sequence[_Row], now: int, *, moment: int, reason: str) -> tuple[int, int, str, int]:
     """Let a call come again when its operation's own limit has room: a slot reserved now would hold up all others."""
-    kind, us, why, block = _later(own, now, asked, reason)
+    kind, us, why, block = _later(moment, now, asked, reason)
     if kind == REFUSED:
         return kind, us, why, block
-    for name, shared, moves, _, _ in asked.paces:
-        if not shared and not asked.queued:
-            limit = limit_of(state, name)
-            limit[2] = max(limit[2], own + moves)
+    for limit, (_, _, moves, _, _) in own:
+        if not asked.queued:
+            limit[2] = max(limit[2], moment + moves)
     return kind, us - NEAR_US // 2, why, block
 
 
@@ -203,97 +215,76 @@ def _later(at: int, now: int, asked: Take, reason: str) -> tuple[int, int, str, 
     return (AGAIN if at - now <= asked.max_wait else REFUSED), at - now, reason, 0
 
 
-def _shared_slot(state: State, asked: Take, now: int) -> tuple[int, int, str]:
-    """Return the first slot that all calls of the service may have, what a call costs there, and the reason."""
+def _shared_slot(state: State, asked: Take, rows: Sequence[_Row], now: int) -> tuple[int, int, str, list[_Row]]:
+    """Return the first slot that all calls of the service may have, what a call costs there, and the reason.
+
+    Also return the limits that are the operation's own.
+    """
     slot, reason, step, latest = now, "", 0, 0
+    own: list[_Row] = []
     if state.pause > slot:
         slot, reason = state.pause, "pause"
     if state.learned and asked.cost > state.learned[0] and state.learned[1] > slot:
         slot, reason = state.learned[1], "remaining"
-    for name, shared, moves, ahead, _ in asked.paces:
-        if shared:
-            earliest = limit_of(state, name)[1] - ahead
-            if step == 0 or earliest > latest:
-                latest, step = earliest, moves
-            if earliest > slot:
-                slot, reason = earliest, name
-    return slot, step, reason
-
-
-def _own_slot(state: State, asked: Take, now: int) -> tuple[int, str]:
-    """Return the first slot that the operation's own limits leave, behind those who wait for one."""
-    own, reason = now, ""
-    for name, shared, _, ahead, _ in asked.paces:
+    for row in rows:
+        limit, (name, shared, moves, ahead, _) = row
         if not shared:
-            limit = limit_of(state, name)
-            earliest = limit[1] - ahead
-            if not asked.queued:
-                earliest = max(earliest, limit[2])
-            if earliest > own:
-                own, reason = earliest, name
-    return own, reason
+            own.append(row)
+            continue
+        earliest = limit[1] - ahead
+        if step == 0 or earliest > latest:
+            latest, step = earliest, moves
+        if earliest > slot:
+            slot, reason = earliest, name
+    return slot, step, reason, own
 
 
-def _room(state: State, asked: Take, now: int, *, slot: int, step: int) -> int:
-    """Note that a tenant is there, and return how far off its slot may be: the less, the more it has had.
+def _own_slot(asked: Take, own: Sequence[_Row], now: int) -> tuple[int, str]:
+    """Return the first slot that the operation's own limits leave, behind those who wait for one."""
+    moment, reason = now, ""
+    for limit, (name, _, _, ahead, _) in own:
+        earliest = limit[1] - ahead
+        if not asked.queued:
+            earliest = max(earliest, limit[2])
+        if earliest > moment:
+            moment, reason = earliest, name
+    return moment, reason
+
+
+def _room(asked: Take, *, slot: int, used: int, share: int) -> int:
+    """Return how far off the slot of a tenant may be that has had more than its share: the less, the more it has had.
 
     One that has had no more than its share may wait for as long as it can bear; one that is ahead, a quarter of that,
     so that others find room behind it; one that is far ahead takes only what would be left over.
     """
-    if asked.tenant == "" or step == 0:
-        return asked.max_wait
-    tenant = tenant_of(state, asked.tenant)
-    tenant[3] = max(tenant[3], now + max(KEPT_US, KEPT_STEPS * step))
-    crowd = len(state.tenants)
-    if crowd == 1 or tenant[1] <= slot:
-        return asked.max_wait
-    return min(asked.max_wait, NEAR_US) if tenant[1] > slot + TOLERATED * crowd * step else asked.max_wait // 4
+    return min(asked.max_wait, NEAR_US) if used > slot + TOLERATED * share else asked.max_wait // 4
 
 
-def _block(state: State, asked: Take, now: int) -> int:
+def _block(state: State, asked: Take, rows: Sequence[_Row], now: int, *, slot: int) -> int:
     """Return how many calls may be had at once: as many as asked for, but at most half of what is there."""
-    if asked.block <= 1:
+    if asked.block <= 1 or slot > now:
         return 1
     free = asked.block * 2
-    for name, _, moves, ahead, _ in asked.paces:
-        free = min(free, (now - max(now, limit_of(state, name)[1]) + ahead) // moves + 1)
+    for limit, (_, _, moves, ahead, _) in rows:
+        free = min(free, (now - max(now, limit[1]) + ahead) // moves + 1)
     if state.learned and asked.cost > 0:
         free = min(free, state.learned[0] // asked.cost)
     return max(1, free // 2)
 
 
-def _grant(state: State, asked: Take, now: int, *, slot: int, step: int, block: int) -> None:
+def _grant(state: State, asked: Take, rows: Sequence[_Row], *, slot: int, block: int, used: int) -> None:
     state.number += 1
     before: list[list[Any]] = []
-    for name, _, moves, _, length in asked.paces:
-        limit = limit_of(state, name)
-        before.append([name, limit[1]])
-        limit[1] = max(limit[1], slot) + block * moves
-        limit[3] = max(limit[3], limit[1] + length)
-    share = 0
-    if asked.tenant != "" and step > 0:
-        tenant = tenant_of(state, asked.tenant)
-        share, crowd = tenant[1], len(state.tenants)
-        # What nobody else wanted is not held against it for longer than one call of its share.
-        most = slot + (TOLERATED + 1) * crowd * step
-        tenant[1] = min(max(share, now) + block * crowd * step, max(share, most))
+    for limit, (name, _, moves, _, length) in rows:
+        given = limit[1]
+        before.append([name, given])
+        limit[1] = given = (given if given > slot else slot) + block * moves
+        if given + length > limit[3]:
+            limit[3] = given + length
     taken = 0
     if state.learned and state.learned[1] > slot:
         taken = min(state.learned[0], block * asked.cost)
         state.learned[0] -= taken
     if asked.permits:
         state.permits.append([state.number, slot + asked.permit])
-    state.undo = [state.number, asked.tenant, share, taken, before]
-
-
-def _undo(state: State) -> None:
-    """Take the newest grant back, as if it had never been; one before it has others behind it and cannot be."""
-    _, name, share, taken, before = state.undo
-    for limit, tat in before:
-        limit_of(state, limit)[1] = tat
-    for tenant in state.tenants:
-        if tenant[0] == name:
-            tenant[1] = share
-    if state.learned:
-        state.learned[0] += taken
-    state.undo = []
+    state.undo = [state.number, asked.tenant, used, taken, before]

@@ -14,6 +14,7 @@ from ._budget_gate import BudgetGate
 from ._budgets import budgets
 from ._gate import LimiterGate
 from ._options import LimiterOptions
+from ._quota import quotas
 from ._rules import Rules
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ def rules_of(options: LimiterOptions, vendor: Vendor | None, *, blocking: bool) 
     Args:
         options: The service's options.
         vendor: What is known of its vendor.
-        blocking: Whether asking the store takes time; leases are for that alone.
+        blocking: Whether asking the store takes time; where it does not, leases are for fast limits alone.
     """
+    limits = options.limits or (vendor.limits if vendor is not None else ())
+    every = quotas([*limits, *(text for texts in options.endpoints.values() for text in texts)])
     return Rules.of(
-        options.limits or (vendor.limits if vendor is not None else ()),
+        limits,
         options.endpoints,
         jitter_seconds=options.jitter_seconds,
-        leases=options.lease == "auto" and blocking,
+        leases=options.lease == "auto" and (blocking or all(quota.is_fast for quota in every)),
         share=options.share,
         permits=options.max_concurrency or 0,
     )

@@ -54,8 +54,12 @@ class Quota:
     @property
     def may_be_leased(self) -> bool:
         """Whether processes may take several tokens at once: the window is long, or the rate high."""
-        seconds = self.window_us // 1_000_000
-        return seconds >= _LEASED_SECONDS or self.calls >= _LEASED_PER_SECOND * seconds
+        return self.is_fast or self.window_us >= _LEASED_SECONDS * 1_000_000
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether it admits so many calls a second that asking for each is felt, even in this process."""
+        return self.calls * 1_000_000 >= _LEASED_PER_SECOND * self.window_us
 
     @property
     def lease_us(self) -> int:

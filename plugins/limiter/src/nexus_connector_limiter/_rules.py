@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
 from ._machine import Pace
 from ._quota import Quota, quotas
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """Calls to which the same limits apply in the same way.
+
+    Attributes:
+        operation: Name of the operation; empty: all those without limits of their own.
+        cost: Tokens that each takes.
+        paces: The limits, as the machine wants to hear them.
+        lease_us: For how long its tokens may be kept, in microseconds; 0: they may not be taken several at once.
+        too_small: Name of a limit that never allows so many tokens; empty: there is none.
+    """
+
+    operation: str
+    cost: int
+    paces: Sequence[Pace]
+    lease_us: int
+    too_small: str
 
 
 @attrs.frozen(kw_only=True)
@@ -59,6 +79,22 @@ class Rules:
             leases=leases and fit,
             share=share,
             permits=permits,
+        )
+
+    def kind(self, operation: str, cost: float) -> Kind:
+        """Return what applies to a call.
+
+        Args:
+            operation: Name of its operation.
+            cost: What it costs; limits count whole tokens.
+        """
+        name, tokens = operation if operation in self.own else "", max(0, math.ceil(cost))
+        return Kind(
+            operation=name,
+            cost=tokens,
+            paces=tuple(self.paces(name, tokens)),
+            lease_us=self.lease_us(name) if tokens else 0,
+            too_small=next((limit for limit, quota, _ in self.quotas(name) if tokens > quota.calls), ""),
         )
 
     def paces(self, operation: str, cost: int, *, alone: bool = False) -> list[Pace]:

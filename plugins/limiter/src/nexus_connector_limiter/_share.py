@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
-
 from nexus_connector.state import MemoryStore
 
 from ._machine import Give, Reply, Take
@@ -17,7 +15,7 @@ from ._operations import GIVE, TAKE
 if TYPE_CHECKING:
     from nexus_connector.state import Key
 
-    from ._rules import Rules
+    from ._rules import Kind, Rules
 
 CAREFUL_SECONDS: Final = 1.5
 """So long after an outage a process keeps to its share, too: the others may not be back yet."""
@@ -44,7 +42,7 @@ class Share:
         """Say whether calls need room in the share: the store has failed a moment ago."""
         return now < self._until
 
-    def missed(self, now: float, asked: Take, operation: str) -> None:
+    def missed(self, now: float, asked: Take, kind: Kind) -> None:
         """Hear that the store failed. An outage begins as if a call had just been made.
 
         What the processes sent before it counts at the vendor: with n of them and nothing to go by, n calls at once
@@ -54,27 +52,27 @@ class Share:
             begins, self._is_missing = not self._is_missing, True
             self._until = max(self._until, now + CAREFUL_SECONDS)
         if begins:
-            self.take(attrs.evolve(asked, permits=0), operation, permits=0)
+            self.take(asked, kind, permits=0)
 
     def answered(self) -> None:
         """Hear that the store answers."""
         self._is_missing = False
 
-    def take(self, asked: Take, operation: str, *, permits: int | None = None) -> Reply:
+    def take(self, asked: Take, kind: Kind, *, permits: int | None = None) -> Reply:
         """Take a call out of the share.
 
         Args:
             asked: What the store is asked for.
-            operation: Name of the operation.
+            kind: The limits that apply.
             permits: Calls under way at once; by default the process's part of them.
         """
         if permits is None:
             permits = max(1, int(self._rules.permits * self._rules.share)) if self._rules.permits else 0
-        paces = self._rules.paces(operation, asked.cost, alone=True)
-        mine = attrs.evolve(asked, permits=permits, block=0, paces=paces)
-        [reply] = self._store.run([(TAKE, self._key, mine.plain())])
-        return Reply(*cast("Sequence[Any]", reply))
+        paces = self._rules.paces(kind.operation, kind.cost, alone=True)
+        mine = asked._replace(permits=permits, block=0, paces=paces)
+        [reply] = self._store.run([(TAKE, self._key, mine)])
+        return Reply._make(cast("Sequence[Any]", reply))
 
     def give(self, told: Give) -> None:
         """Tell how a call ended that was taken out of it."""
-        self._store.run([(GIVE, self._key, attrs.astuple(told))])
+        self._store.run([(GIVE, self._key, told)])

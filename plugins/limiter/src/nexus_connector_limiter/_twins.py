@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ._state import TENANTS
+
 _STATE: Final = """\
 local now = now_ms * 1000
 local s = {now, 0, 0, {}, {}, {}, {}, {}}
@@ -37,19 +39,25 @@ end
 """
 
 TAKE_LUA: Final = (
-    _STATE
+    f"local TENANTS = {TENANTS}\n"
+    + _STATE
     + """\
 local max_wait, pause, whose, permits, permit, queued, wanted, cost, paces =
   args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8], args[9]
-local function tenant(name)
-  for _, row in ipairs(s[6]) do if row[1] == name then return row end end
-  if #s[6] >= 256 then
-    local oldest = 1
-    for place, row in ipairs(s[6]) do if row[4] < s[6][oldest][4] then oldest = place end end
-    table.remove(s[6], oldest)
+local function tenant(name, idle)
+  local rows, found = s[6], {name, 0, 0, idle}
+  local place = 1
+  while rows[place] and rows[place][1] ~= name do place = place + 1 end
+  if rows[place] then
+    found = table.remove(rows, place)
+    found[4] = math.max(found[4], idle)
+  elseif #rows >= TENANTS then
+    table.remove(rows, 1)
   end
-  s[6][#s[6] + 1] = {name, 0, 0, 0}
-  return s[6][#s[6]]
+  place = #rows + 1
+  while place > 1 and rows[place - 1][4] > found[4] do place = place - 1 end
+  table.insert(rows, place, found)
+  return found
 end
 local function later(at, why)
   return at - now <= max_wait and 2 or 1, at - now, why, 0
@@ -60,21 +68,23 @@ local function admit()
     if at - now <= max_wait then s[3] = at end
     return later(at, 'concurrency')
   end
+  local limits = {}
+  for place, pace in ipairs(paces) do limits[place] = limit(pace[1]) end
   local slot, why, step, latest = now, '', 0, 0
   if s[2] > slot then slot, why = s[2], 'pause' end
   if #s[4] > 0 and cost > s[4][1] and s[4][2] > slot then slot, why = s[4][2], 'remaining' end
-  for _, pace in ipairs(paces) do
+  for place, pace in ipairs(paces) do
     if pace[2] == 1 then
-      local row = limit(pace[1])
+      local row = limits[place]
       local earliest = row[2] - pace[4]
       if step == 0 or earliest > latest then latest, step = earliest, pace[3] end
       if earliest > slot then slot, why = earliest, pace[1] end
     end
   end
   local own, own_why = now, ''
-  for _, pace in ipairs(paces) do
+  for place, pace in ipairs(paces) do
     if pace[2] ~= 1 then
-      local row = limit(pace[1])
+      local row = limits[place]
       local earliest = row[2] - pace[4]
       if queued == 0 then earliest = math.max(earliest, row[3]) end
       if earliest > own then own, own_why = earliest, pace[1] end
@@ -82,9 +92,9 @@ local function admit()
   end
   if own > slot + 50000 then
     if own - now <= max_wait and queued == 0 then
-      for _, pace in ipairs(paces) do
+      for place, pace in ipairs(paces) do
         if pace[2] ~= 1 then
-          local row = limit(pace[1])
+          local row = limits[place]
           row[3] = math.max(row[3], own + pace[3])
         end
       end
@@ -93,44 +103,42 @@ local function admit()
     return kind, kind == 2 and us - 25000 or us, reason, block
   end
   if own > slot then slot, why = own, own_why end
-  local room, shares = max_wait, whose ~= '' and step > 0
-  if shares then
-    local row = tenant(whose)
-    row[4] = math.max(row[4], now + math.max(10000000, 32 * step))
-    if #s[6] > 1 and row[2] > slot then
-      room = row[2] > slot + 4 * #s[6] * step and math.min(max_wait, 50000) or math.floor(max_wait / 4)
-    end
+  local row, share = nil, 0
+  if whose ~= '' and step > 0 then
+    row = tenant(whose, now + math.max(10000000, 32 * step))
+    share = #s[6] * step
   end
-  if slot - now > room and room < max_wait then
-    local row = tenant(whose)
-    local at = math.max(row[3] + step, slot - 50000, now + 20000)
-    if at - now <= max_wait then row[3] = at end
-    return later(at, 'share')
+  local room = max_wait
+  if row and share > step and row[2] > slot then
+    room = row[2] > slot + 4 * share and math.min(max_wait, 50000) or math.floor(max_wait / 4)
+    if slot - now > room and room < max_wait then
+      local at = math.max(row[3] + step, slot - 50000, now + 20000)
+      if at - now <= max_wait then row[3] = at end
+      return later(at, 'share')
+    end
   end
   if slot - now > max_wait then return 1, slot - now, why, 0 end
   local block = 1
   if room >= max_wait and slot <= now and wanted > 1 then
     local free = wanted * 2
-    for _, pace in ipairs(paces) do
-      free = math.min(free, math.floor((now - math.max(now, limit(pace[1])[2]) + pace[4]) / pace[3]) + 1)
+    for place, pace in ipairs(paces) do
+      free = math.min(free, math.floor((now - math.max(now, limits[place][2]) + pace[4]) / pace[3]) + 1)
     end
     if #s[4] > 0 and cost > 0 then free = math.min(free, math.floor(s[4][1] / cost)) end
     block = math.max(1, math.floor(free / 2))
   end
   s[1] = s[1] + 1
   local before = {}
-  for _, pace in ipairs(paces) do
-    local row = limit(pace[1])
-    before[#before + 1] = {pace[1], row[2]}
-    row[2] = math.max(row[2], slot) + block * pace[3]
-    row[4] = math.max(row[4], row[2] + pace[5])
+  for place, pace in ipairs(paces) do
+    local mine = limits[place]
+    before[place] = {pace[1], mine[2]}
+    mine[2] = math.max(mine[2], slot) + block * pace[3]
+    mine[4] = math.max(mine[4], mine[2] + pace[5])
   end
-  local share = 0
-  if shares then
-    local row = tenant(whose)
-    share = row[2]
-    local most = slot + 5 * #s[6] * step
-    row[2] = math.min(math.max(share, now) + block * #s[6] * step, math.max(share, most))
+  local used = 0
+  if row then
+    used = row[2]
+    row[2] = math.min(math.max(used, now) + block * share, math.max(used, slot + 5 * share))
   end
   local taken = 0
   if #s[4] > 0 and s[4][2] > slot then
@@ -138,7 +146,7 @@ local function admit()
     s[4][1] = s[4][1] - taken
   end
   if permits > 0 then s[7][#s[7] + 1] = {s[1], slot + permit} end
-  s[8] = {s[1], whose, share, taken, before}
+  s[8] = {s[1], whose, used, taken, before}
   return 0, slot - now, why, block
 end
 if pause > 0 then s[2] = math.max(s[2], now + pause) end

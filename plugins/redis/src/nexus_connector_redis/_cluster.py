@@ -13,8 +13,9 @@ from nexus_connector.state import StoreError
 
 from ._address import Address, Host
 from ._line import Line, Make
+from ._replies import Reply
 from ._servers import Request, exchange
-from ._wires import Reply, Wire, command
+from ._wires import Wire, command
 
 _SLOTS: Final = command(b"CLUSTER", b"SLOTS")
 _REDIRECTS: Final = 5

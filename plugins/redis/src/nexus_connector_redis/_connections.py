@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import redis
 
 from nexus_connector.state import StoreError
 
-from ._wires import Reply, Wire
+from ._replies import Reply
+from ._wires import Wire
 
 
 class Places(Protocol):
@@ -43,25 +45,43 @@ class ThreadPlaces:
     """
 
     def __init__(self, count: int) -> None:
-        self._queue: queue.LifoQueue[Wire | None] = queue.LifoQueue()
-        for _ in range(count):
-            self._queue.put(None)
+        self._idle: list[Wire | None] = [None] * count  # taking from it and putting into it are steps of their own
+        self._waiting = 0
+        self._came_back = threading.Condition()
 
     async def take(self, seconds: float) -> Wire | None:
         try:
-            return self._queue.get(timeout=seconds)
-        except queue.Empty:
-            raise TimeoutError from None
+            return self._idle.pop()
+        except IndexError:
+            return self._wait(seconds)
 
     def put(self, wire: Wire | None) -> None:
-        self._queue.put(wire)
+        self._idle.append(wire)
+        if self._waiting:
+            with self._came_back:
+                self._came_back.notify()
 
     def idle(self) -> list[Wire | None]:
         found: list[Wire | None] = []
-        with contextlib.suppress(queue.Empty):
+        with contextlib.suppress(IndexError):
             while True:
-                found.append(self._queue.get_nowait())
+                found.append(self._idle.pop())
         return found
+
+    def _wait(self, seconds: float) -> Wire | None:
+        until = time.monotonic() + seconds
+        with self._came_back:
+            self._waiting += 1  # before it looks once more: who puts one back now sees it
+            try:
+                while True:
+                    with contextlib.suppress(IndexError):
+                        return self._idle.pop()
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise TimeoutError
+                    self._came_back.wait(left)
+            finally:
+                self._waiting -= 1
 
 
 class LoopPlaces:
@@ -118,7 +138,7 @@ class Connections:
         self._explain = explain
         self._closed = False
 
-    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
+    async def exchange(self, data: bytes, count: int) -> list[Reply]:
         """Send commands and read their replies, in one round trip; see `Wire.exchange`.
 
         Raises:

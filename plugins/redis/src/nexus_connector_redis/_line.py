@@ -13,7 +13,8 @@ from nexus_connector.state import StoreError
 from ._address import Address, Host
 from ._connections import Connections, LoopPlaces, Places, ThreadPlaces
 from ._options import RedisOptions
-from ._wires import BlockingWire, LoopWire, MakeWire, Reply, Wire
+from ._replies import Reply
+from ._wires import BlockingWire, LoopWire, MakeWire, Wire
 
 Make: TypeAlias = Callable[[Host | None], Wire]
 """Makes a wire to a server, or to a sentinel, not connected yet."""
@@ -67,7 +68,7 @@ class Line:
         """Those that have been asked by name."""
         return [host for host in list(self._servers) if host is not None]
 
-    async def exchange(self, host: Host | None, data: bytes, count: int) -> Sequence[Reply]:
+    def exchange(self, host: Host | None, data: bytes, count: int) -> Awaitable[list[Reply]]:
         """Send commands to a server and read their replies, in one round trip.
 
         Args:
@@ -81,8 +82,11 @@ class Line:
         server = self._servers.get(host)
         if server is None:
             server = self._servers.setdefault(host, self._connections(host))
-        if self._closed:  # who asks nevertheless gets an answer, and leaves nothing open
-            await server.close()
+        return self._last_exchange(server, data, count) if self._closed else server.exchange(data, count)
+
+    async def _last_exchange(self, server: Connections, data: bytes, count: int) -> list[Reply]:
+        """Answer who asks nevertheless, and leave nothing open."""
+        await server.close()
         return await server.exchange(data, count)
 
     async def close(self) -> None:

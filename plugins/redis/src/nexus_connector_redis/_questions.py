@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
 import attrs
 from redis.exceptions import NoScriptError, ResponseError
 
-from nexus_connector.state import Item, Key, Plain, StoreError, encode_key
+from nexus_connector.state import AtomicOp, Item, Key, Plain, StoreError, encode_key
 
 from ._address import Address
 from ._cluster import slot
 from ._line import Line
-from ._scripts import SWAP, Script, decode, encode, twin
+from ._replies import Reply
+from ._scripts import SWAP, Script, decode, encode, ending, twin
 from ._servers import Request, Servers
-from ._wires import Reply, command
+from ._wires import command
 
 _ATTEMPTS: Final = 1000
 """How often an operation without a twin is tried while others change its key.
@@ -52,6 +54,9 @@ class Questions:
         """
         if not items:
             return []
+        scripted = self._scripted(items)
+        if scripted is not None:
+            return [decode(answer) for answer in await self._ask(line, scripted)]
         replies: list[Plain] = [None] * len(items)
         together: dict[Key, list[int]] = {}
         for index, (_, key, _) in enumerate(items):
@@ -98,6 +103,16 @@ class Questions:
             return f"Valkey {fields['valkey_version']}"
         return f"Redis {fields.get('redis_version', '')}".rstrip()
 
+    def _scripted(self, items: Sequence[Item]) -> list[Request] | None:
+        """Return what to ask for operations with twins, each on a key of its own; ``None``: these are others."""
+        requests: list[Request] = []
+        for op, key, args in items:
+            if op.lua is None:
+                return None
+            beginning, place, load = _prepared(op, self._states, key)
+            requests.append(Request(place, beginning + ending(encode(args)), load))
+        return requests if len(items) == 1 or len({request.key for request in requests}) == len(items) else None
+
     def _step(self, key: Key, items: Sequence[Item], indices: list[int], replies: list[Plain]) -> _Step:
         place = name(self._states, key)
         op, _, args = items[indices[0]]
@@ -108,13 +123,15 @@ class Questions:
     async def _ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
         """Ask; what was not done because Redis did not know the script is asked again, together with the script."""
         answers = await self._servers.ask(line, requests)
+        if not any(isinstance(answer, ResponseError) for answer in answers):
+            return answers
         for _ in range(_LOADS):
             missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if not missing:
                 break
             # One of those that go to one node brings the script for all.
             first = {(slot(requests[index].key), requests[index].load): index for index in reversed(missing)}
-            again = [attrs.evolve(requests[index], cold=index in first.values()) for index in missing]
+            again = [requests[index]._replace(cold=index in first.values()) for index in missing]
             for index, answer in zip(missing, await self._servers.ask(line, again), strict=True):
                 answers[index] = answer
         for answer in answers:
@@ -183,6 +200,16 @@ class _Computed:
         self.expected = kept or b""
         self.new = b"" if state is None else encode(state)
         return False
+
+
+@functools.lru_cache(maxsize=4096)
+def _prepared(op: AtomicOp, prefix: bytes, key: Key) -> tuple[bytes, bytes, bytes]:
+    """Return what is the same whenever an operation with a twin is run on a key.
+
+    That is how the command begins, the key in Redis, and what makes the script known.
+    """
+    place, script = name(prefix, key), twin(op)
+    return script.beginning(place), place, script.load
 
 
 def name(prefix: bytes, key: Key) -> bytes:

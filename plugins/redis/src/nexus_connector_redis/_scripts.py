@@ -14,16 +14,24 @@ from nexus_connector.state import AtomicOp, Plain
 from ._wires import command
 
 _PRELUDE: Final = """\
-local null = cjson.null
+local null, format, concat, type = cjson.null, string.format, table.concat, type
+local whole = format('%d', 2^53) == '9007199254740992' and '%d' or '%.0f'
 local function encode(value)
   local kind = type(value)
   if kind == 'table' then
     local parts = {}
-    for place = 1, #value do parts[place] = encode(value[place]) end
-    return '[' .. table.concat(parts, ',') .. ']'
+    for place = 1, #value do
+      local part = value[place]
+      if type(part) == 'number' and part % 1 == 0 and part <= 2^53 and part >= -2^53 then
+        parts[place] = format(whole, part)
+      else
+        parts[place] = encode(part)
+      end
+    end
+    return '[' .. concat(parts, ',') .. ']'
   elseif kind == 'number' then
     if value - value ~= 0 then error('not a finite number') end
-    return string.format(value % 1 == 0 and math.abs(value) <= 2^53 and '%.0f' or '%.17g', value)
+    return format(value % 1 == 0 and value <= 2^53 and value >= -2^53 and whole or '%.17g', value)
   elseif kind == 'nil' then
     return 'null'
   end
@@ -84,7 +92,22 @@ class Script:
         """Return the command that runs it on a key."""
         return command(b"EVALSHA", self.sha, b"1", key, *args)
 
+    def beginning(self, key: bytes) -> bytes:
+        """Return the command up to its one argument, which `ending` writes."""
+        return self.call(key, b"")[: -len(ending(b""))]
 
+
+def ending(arg: bytes) -> bytes:
+    r"""Return the rest of a command that `Script.beginning` began.
+
+    >>> ending(b"[1]")
+    b'$3\r\n[1]\r\n'
+    """
+    return b"$%d\r\n%b\r\n" % (len(arg), arg)
+
+
+_write: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_read: Final = json.JSONDecoder().raw_decode
 SWAP: Final = Script.of(_PRELUDE + _SWAP)
 """Compare and set: expected state, new state, its time to live. Gives 1; or state and time, if it is another one."""
 
@@ -104,10 +127,9 @@ def encode(value: Plain) -> bytes:
         ValueError: If a number in it is not finite.
         TypeError: If it is not plain.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
+    return _write(value).encode("utf-8", "surrogatepass")
 
 
 def decode(data: object) -> Plain:
     """Read what `encode` or a script wrote."""
-    return cast("Plain", json.loads(cast("bytes", data).decode("utf-8", "surrogatepass")))
+    return cast("Plain", _read(cast("bytes", data).decode("utf-8", "surrogatepass"))[0])

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol, cast
+from collections.abc import Awaitable, Sequence
+from typing import Final, NamedTuple, Protocol, cast
 
-import attrs
 import redis
 
 from ._address import Address, Host
 from ._line import Line, Make
-from ._wires import Reply, Wire, command
+from ._replies import Reply
+from ._wires import Wire, command
 
 _ASKING: Final = command(b"ASKING")
 
 
-@attrs.frozen(kw_only=True)
-class Request:
+class Request(NamedTuple):
     """One command on one key.
 
     Attributes:
@@ -35,7 +34,7 @@ class Request:
 class Servers(Protocol):
     """Whom a store asks. Threads and event loops share it."""
 
-    async def ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
+    def ask(self, line: Line, requests: Sequence[Request]) -> Awaitable[list[Reply]]:
         """Send all requests and return the reply to each, in one round trip for each server that has a part.
 
         Raises:
@@ -58,9 +57,11 @@ class SingleServer:
     def __init__(self, address: Address) -> None:
         self._host = address.hosts[0] if address.hosts else None
 
-    async def ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
+    def ask(self, line: Line, requests: Sequence[Request]) -> Awaitable[list[Reply]]:
         """Send all requests in one round trip; see `Servers.ask`."""
-        return await exchange(line, None, requests, asking=False)
+        if any(request.cold for request in requests):
+            return exchange(line, None, requests, asking=False)
+        return line.exchange(None, b"".join([request.command for request in requests]), len(requests))
 
     async def dial(self, host: Host | None, server: Make, sentinel: Make) -> Wire:
         """Make a wire to it."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import select
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, cast
 
 import redis
 from redis import connection as blocking_drivers
 from redis.asyncio import connection as loop_drivers
 
 from ._address import Address, Host
+from ._replies import Reply, UnfinishedError, read
 
-Reply: TypeAlias = object
-"""Bytes, a number, a list of these, ``None``, or a `redis.ResponseError`."""
+_PIECE: Final = 65_536
+"""So many bytes at most are taken at once."""
 
 
 def command(*parts: bytes) -> bytes:
@@ -37,7 +40,7 @@ class Wire(Protocol):
         """Say whether the server has closed it, or something lies there that nobody has asked for."""
         ...
 
-    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
+    async def exchange(self, data: bytes, count: int) -> list[Reply]:
         """Send commands and read their replies, in one round trip.
 
         Args:
@@ -67,29 +70,60 @@ class MakeWire(Protocol):
 
 
 class BlockingWire:
-    """Blocks its thread: what is awaited here never suspends. See `MakeWire` for the arguments."""
+    """Blocks its thread: what is awaited here never suspends. See `MakeWire` for the arguments.
+
+    redis-py connects and logs in; what is said from then on goes over its socket directly.
+    """
 
     def __init__(self, address: Address, host: Host | None, settings: Mapping[str, Any], seconds: float) -> None:
         self.driver: Final = cast("Any", address.connection(blocking_drivers, host, settings, seconds))
+        self.receive: Callable[[int], bytes]
+        self._send: Callable[[bytes], None]
+        self._seconds = seconds
+        self._poll: Callable[[int], object] | None = None
+        self._left = b""
 
     async def connect(self) -> None:
         self.driver.connect()
+        sock = self.driver._sock
+        self._send, self.receive = sock.sendall, sock.recv
+        if hasattr(select, "poll") and not isinstance(sock, ssl.SSLSocket):  # TLS has things to say of its own
+            poll = select.poll()
+            poll.register(sock, select.POLLIN)
+            self._poll = poll.poll
 
     async def is_stale(self) -> bool:
-        return bool(self.driver.can_read(0))
+        return bool(self._left or (self.driver.can_read(0) if self._poll is None else self._poll(0)))
 
-    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
-        self.driver.send_packed_command([data], check_health=False)
-        return [self._read() for _ in range(count)]
+    async def exchange(self, data: bytes, count: int) -> list[Reply]:
+        replies: list[Reply] = []
+        refused = self.driver._parser.parse_error
+        try:
+            self._send(data)
+            got, at = self._more(), 0
+            while len(replies) < count:
+                try:
+                    reply, at = read(got, at, refused)
+                except UnfinishedError:
+                    got, at = got[at:] + self._more(), 0
+                else:
+                    replies.append(reply)
+        except TimeoutError:
+            raise redis.TimeoutError(f"no answer within {self._seconds:g} s") from None
+        self._left = got[at:]
+        for reply in replies:
+            if isinstance(reply, redis.ConnectionError):  # it has no place for us
+                raise reply
+        return replies
 
     async def end(self) -> None:
         self.driver.disconnect()
 
-    def _read(self) -> Reply:
-        try:
-            return cast("Reply", self.driver.read_response())
-        except redis.ResponseError as error:  # of this one command; the others have their own
-            return error
+    def _more(self) -> bytes:
+        piece = self.receive(_PIECE)
+        if not piece:
+            raise redis.ConnectionError("Connection closed by server.")
+        return piece
 
 
 class LoopWire:
@@ -108,7 +142,7 @@ class LoopWire:
         look = getattr(self.driver, "can_read", None) or self.driver.can_read_destructive
         return bool(await look())
 
-    async def exchange(self, data: bytes, count: int) -> Sequence[Reply]:
+    async def exchange(self, data: bytes, count: int) -> list[Reply]:
         async with _patience(self._seconds):
             await self.driver.send_packed_command(data, check_health=False)
             return [await self._read() for _ in range(count)]

@@ -51,9 +51,10 @@ class RetryStage(Stage):
         delay = policy.base_delay_seconds
         uncertain: Result | None = None
         number = 1
-        self._budget.deposit(call.io.now())
+        now = call.io.now()
+        self._budget.deposit(now)
         while True:
-            call.attempt_deadline = self._attempt_deadline(call, is_last=number > retries)
+            call.attempt_deadline = self._attempt_deadline(call, now, is_last=number > retries)
             result = await next(call, request)
             verdict = result.verdict
             if verdict.outcome is Outcome.UNKNOWN:
@@ -76,13 +77,13 @@ class RetryStage(Stage):
             )
             await call.io.sleep(wait)
             number += 1
+            now = call.io.now()
 
-    def _attempt_deadline(self, call: Call, *, is_last: bool) -> float | None:
+    def _attempt_deadline(self, call: Call, now: float, *, is_last: bool) -> float | None:
         """Cut an attempt short only for the sake of another one.
 
         After a timeout of something unsafe none follows: it would only turn a late answer into an unknown outcome.
         """
-        now = call.io.now()
         if is_last or call.safety == "unsafe" or not self._budget.can_withdraw(now):
             return None
         return min(call.deadline, now + self._attempt_timeout_seconds)
@@ -101,19 +102,24 @@ class _SharedBudget:
         self._floor_per_second = floor_per_second
         self._lock = threading.Lock()
         self._budget: Budget | None = None
+        self._is_full = False
 
     def _opened(self, now: float) -> Budget:
         return self._budget or Budget.begin(self._ratio, self._floor_per_second, now)
 
     def deposit(self, now: float) -> None:
+        if self._is_full:  # as it is for nearly every call: neither calls nor time add to it
+            return
         with self._lock:
-            self._budget = self._opened(now).deposit(now)
+            self._budget = budget = self._opened(now).deposit(now)
+            self._is_full = budget.tokens >= budget.most
 
     def can_withdraw(self, now: float) -> bool:
-        return self._opened(now).can_withdraw(now)
+        return self._is_full or self._opened(now).can_withdraw(now)
 
     def withdraw(self, now: float) -> bool:
         with self._lock:
+            self._is_full = False
             self._budget, granted = self._opened(now).withdraw(now)
         return granted
 
