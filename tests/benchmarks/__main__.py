@@ -22,7 +22,7 @@ from .load import Machine, Plan, take_core
 from .pipeline import measure_pipeline
 from .plot import draw
 from .rejection import measure_rejection
-from .report import Judgement, as_json, code_of, conclusion, figures, table
+from .report import Judgement, as_json, code_of, conclusion, figures, markdown, table
 from .rows import Measured, judge
 from .shared_state import measure_shared_state
 from .starting import measure_starting
@@ -63,6 +63,8 @@ def main() -> int:
     if options.json is not None:
         document = as_json(judgements, plan=plan)
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if options.table is not None:
+        options.table.write_text(markdown(judgements, plan=plan), encoding="utf-8")
     if options.plot is not None:
         draw(judgements, options.plot)
     return code_of(judgements)
@@ -74,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calls", type=_count, default=300, help="calls of each candidate in a round; default 300")
     parser.add_argument("--only", action="append", choices=list(GROUPS), help="this group only; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write the rows there, as Markdown")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw wire and redis there, as SVG")
     return parser
 

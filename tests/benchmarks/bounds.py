@@ -94,12 +94,9 @@ REJECTION: Final = (
 )
 
 BURST, BURST_AGAIN = "1,000 threads, urllib3", "1,000 threads, urllib3, again"
-CORE_BURST, FULL_BURST = "1,000 awaited, core alone", "1,000 awaited, full stack"
+CORE_BURST = "1,000 awaited, core alone"
 
-CONCURRENT: Final = (
-    Row(name="1,000 awaited, core alone / urllib3 threads", of=CORE_BURST, to=BURST, bound=1.20),
-    _against(FULL_BURST, BURST),
-)
+CONCURRENT: Final = (Row(name="1,000 awaited, core alone / urllib3 threads", of=CORE_BURST, to=BURST, bound=1.20),)
 
 THREADED, THREADED_AGAIN = "8 threads, urllib3", "8 threads, urllib3, again"
 CORE_THREADED, FULL_THREADED = "8 threads, core alone", "8 threads, full stack"

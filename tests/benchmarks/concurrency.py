@@ -43,25 +43,15 @@ def measure_concurrent(machine: Machine) -> Measured:
         loop = asyncio.new_event_loop()
         ends.callback(loop.close)
         core = attrs.evolve(CORE, max_concurrency=CONCURRENT, attempt_timeout_seconds=30.0)
-        # A thousand sends do not begin within the 50 ms that the limiter allows by default.
-        full = Stack(
-            records=machine.folder / "records",
-            jitter_seconds=10.0,
-            max_concurrency=CONCURRENT,
-            attempt_timeout_seconds=30.0,
-        )
         candidates: list[Candidate] = [
             _bare_burst(url, bounds.BURST),
             _bare_burst(url, bounds.BURST_AGAIN),
             _our_burst(core.open(url), loop, bounds.CORE_BURST),
         ]
-        # By itself, for it may take seconds: with a thousand threads at work the interpreter's lock is the bottleneck.
-        crowded: list[Candidate] = [_our_burst(full.open(url), loop, bounds.FULL_BURST)]
-        for candidate in (*candidates, *crowded):
+        for candidate in candidates:
             ends.callback(candidate.close)
         plan = attrs.evolve(machine.plan, calls=_BURSTS)
         readings = measure(candidates, plan, expected=BODY, warm_up=_WARM_UP)
-        readings |= measure(crowded, attrs.evolve(plan, calls=1), expected=BODY, warm_up=_WARM_UP)
     return Measured(readings=readings, notes=["the figures of this group are those of a thousand calls"])
 
 

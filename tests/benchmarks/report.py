@@ -12,13 +12,13 @@ from typing import Any
 import attrs
 
 from .load import Plan
-from .rows import CONTROL, ENOUGH_ROUNDS, HELD, MISSED, Judged, Measured, Reading, exit_code, is_unsteady, is_void
+from .rows import CONTROL, ENOUGH_ROUNDS, HELD, MISSED, Judged, Measured, Reading, exit_code, is_void
 
 METHOD = (
     "One server process answers all candidates over loopback, keep-alive; it is pinned to one core, the client to "
     "another where there are two. In every round every candidate makes the same number of calls, one candidate after "
-    "the other, and the order is rotated. A value is the ratio of the medians over all rounds; its spread are the "
-    "quartiles of the ratios of single rounds. CPU is that of the whole process, its background thread included, until "
+    "the other, and the order is rotated. A value is the median over all rounds of the ratio of the medians of one; "
+    "its spread are their quartiles. CPU is that of the whole process, its background thread included, until "
     "all that the calls left behind is done."
 )
 _LIBRARIES = ("urllib3", "requests", "httpx", "tenacity", "pybreaker", "limits", "redis")
@@ -47,8 +47,6 @@ def table(judgement: Judgement) -> str:
     lines += [_line(judged, _word(judged)) for judged in judgement.rows]
     lines += [_line(judged, "VOID" if is_void(judged) else "control") for judged in judgement.controls]
     lines += [f"  {note}" for note in judgement.measured.notes]
-    if any(is_unsteady(judged) for judged in (*judgement.rows, *judgement.controls)):
-        lines.append("  ~ the value lies outside the quartiles of its own rounds: the machine was unsteady")
     return "\n".join(lines)
 
 
@@ -60,8 +58,7 @@ def _line(judged: Judged, word: str) -> str:
     row = judged.row
     bound = "" if row.bound is None else f"{'>=' if row.at_least else '<='} {_number(row.bound)}"
     spread = f"{_number(judged.low)} .. {_number(judged.high)}"
-    mark = " ~" if is_unsteady(judged) else ""
-    return f"{row.name:<47}{bound:>10}{_number(judged.value):>8} {row.unit:<4}{spread:<17} {word}{mark}".rstrip()
+    return f"{row.name:<47}{bound:>10}{_number(judged.value):>8} {row.unit:<4}{spread:<17} {word}".rstrip()
 
 
 def _number(value: float) -> str:
@@ -100,6 +97,25 @@ def conclusion(judgements: Sequence[Judgement], rounds: int) -> str:
     if rounds < ENOUGH_ROUNDS:
         text += f" With {rounds} rounds it is for looking; {ENOUGH_ROUNDS} are needed to judge."
     return text
+
+
+def markdown(judgements: Sequence[Judgement], *, plan: Plan) -> str:
+    """Return the rows of all groups as a table for the documentation."""
+    lines = ["| row | bound | value | quartiles | |", "|---|---|---|---|---|"]
+    for judged in _all_rows(judgements):
+        row = judged.row
+        bound = "" if row.bound is None else f"{'at least' if row.at_least else 'at most'} {row.bound:g}"
+        value = f"{_number(judged.value)} {row.unit}".strip()
+        spread = f"{_number(judged.low)} to {_number(judged.high)}"
+        word = {None: "", True: "holds", False: "**missed**"}[judged.holds]
+        lines.append(f"| {row.name} | {bound} | {value} | {spread} | {word} |")
+    here = machine()
+    controls = [judged.value for judged in _all_controls(judgements)]
+    note = (
+        f"{plan.rounds} rounds of {plan.calls} calls, {here['implementation']} {here['python']}, {here['cores']} cores "
+        f"({here['processor']}); controls from {min(controls):.3f} to {max(controls):.3f}."
+    )
+    return "\n".join([*lines, "", note, ""])
 
 
 def code_of(judgements: Sequence[Judgement]) -> int:

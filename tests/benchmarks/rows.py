@@ -88,8 +88,8 @@ class Judged:
 
     Attributes:
         row: The row.
-        value: The same formula over the medians of all rounds.
-        low: The first quartile of the values of the single rounds.
+        value: The median of the values of the single rounds.
+        low: The first quartile of them.
         high: The third one.
         holds: Whether the value keeps to the bound; ``None``: there is none.
     """
@@ -119,14 +119,16 @@ def reading(times: Sequence[float], cpu_seconds: float) -> Reading:
 def judge(row: Row, readings: Readings) -> Judged:
     """Return the value of a row, how far it scatters, and whether it holds.
 
+    Each round is compared with itself: a machine that is now faster and now slower than before is so for both.
+
     Raises:
         KeyError: If one of its candidates was not measured.
     """
     of = [getattr(each, row.statistic) for each in readings[row.of]]
     to = [getattr(each, row.statistic) for each in readings[row.to]] if row.to else [1.0] * len(of)
     formula = _formula(row)
-    value = formula(statistics.median(of), statistics.median(to))
-    low, high = quartiles([formula(mine, its) for mine, its in zip(of, to, strict=True)])
+    values = [formula(mine, its) for mine, its in zip(of, to, strict=True)]
+    value, (low, high) = statistics.median(values), quartiles(values)
     holds = None if row.bound is None else value >= row.bound if row.at_least else value <= row.bound
     return Judged(row=row, value=value, low=low, high=high, holds=holds)
 
@@ -148,12 +150,6 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 def is_void(control: Judged) -> bool:
     """Say whether a control, a candidate measured by itself, forbids to believe its run."""
     return not CONTROL[0] <= control.value <= CONTROL[1]
-
-
-def is_unsteady(judged: Judged) -> bool:
-    """Say whether a value lies outside the quartiles of its own rounds: its candidates had different luck."""
-    slack = 1e-9 * abs(judged.value)
-    return not judged.low - slack <= judged.value <= judged.high + slack
 
 
 def exit_code(rows: Sequence[Judged], controls: Sequence[Judged]) -> int:
