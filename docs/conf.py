@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "_ext", "changes"]
+exclude_patterns = ["_build", "_ext", "_tables", "changes"]
 html_theme = "furo"
 pygments_dark_style = "a11y-high-contrast-dark"
 html_title = f"{project} {version}"
