@@ -33,6 +33,7 @@ def plainer(value: Any) -> object:
         fields = getattr(kind, "__attrs_attrs__", None) or getattr(kind, "__dataclass_fields__", {}).values()
         if fields:
             return {field.name: getattr(value, field.name) if field.repr else HIDDEN for field in fields}
-        return next(convert for base, convert in _PLAINER if issubclass(kind, base))(value)
+        convert = next(convert for base, convert in _PLAINER if issubclass(kind, base))
+        return cast("object", convert(value))
     except Exception:  # a foreign object may raise anything, and a record is owed all the same
         return f"<{kind.__name__}>"
