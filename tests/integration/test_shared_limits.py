@@ -232,7 +232,7 @@ def test_an_outage_lets_no_more_by_than_the_burst(
             until, words = time.monotonic() + seconds, set[str]()
             while time.monotonic() < until:
                 try:
-                    connector.service("crm").get("/x", timeout_seconds=max(0.05, until - time.monotonic()))
+                    connector.service("crm").get("/x", timeout_seconds=until + 0.5 - time.monotonic())
                 except RateLimitExceededError as error:
                     threading.Event().wait(min(error.retry_after or 0.01, max(0.0, until - time.monotonic())))
                 except Exception as error:
