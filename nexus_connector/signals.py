@@ -85,10 +85,6 @@ class Signals:
         self.heard = Heard(self._wanted)
         self._found = {}
 
-    def wants(self, kind: type[Event]) -> bool:
-        """Say whether anybody listens to events of this class."""
-        return self.heard[kind]
-
     def deliver(self, event: Event) -> None:
         """Call the receivers in the order in which they were connected; what one raises concerns no other."""
         found, key = self._found, (type(event), event.service)
@@ -126,7 +122,7 @@ class Signals:
     def _tell(self, receiver: Callable[..., object], event: Event, error: Exception) -> None:
         from .conditions import PluginFailed  # here: receivers seldom raise
 
-        if isinstance(event, PluginFailed) or not self.wants(PluginFailed):
+        if isinstance(event, PluginFailed) or not self.heard[PluginFailed]:
             return
         message = f"raised {type(error).__name__}"
         plugin, hook = _name(receiver), type(event).__name__

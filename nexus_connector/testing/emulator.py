@@ -1,6 +1,6 @@
 """`VendorEmulator`: a real HTTP/1.1 server on this machine that stands in for a vendor, well behaved or not.
 
-In a test it runs in a thread and is told what each route answers. For benchmarks,
+In a test it runs in a thread and is told what each route answers. To try things out by hand,
 ``python -m nexus_connector.testing.emulator`` runs it in a process of its own.
 """
 

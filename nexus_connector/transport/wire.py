@@ -76,22 +76,19 @@ class Wire:
     Attributes:
         sock: The socket itself.
         wrote: Whether a byte of the present request went to the kernel.
-        busy: Whether it is checked out; until that ends, `close` does nothing.
     """
 
-    __slots__ = ("__weakref__", "_file", "_reader", "_sockets", "busy", "sock", "wrote")
+    __slots__ = ("__weakref__", "_file", "_reader", "_sockets", "sock", "wrote")
 
     def __init__(self, sock: socket.socket, sockets: Sockets) -> None:
         self.sock = sock
         self.wrote = False
-        self.busy = True
         self._sockets = sockets
         self._reader = _Reader(sock)
         self._file = _File(self._reader)
 
     def begin(self, deadline: float) -> None:
         """Begin a request that must have ended by `deadline`, ``time.monotonic()`` seconds."""
-        self.busy = True
         self.wrote = False
         self._reader.deadline = deadline
         self._reader.ended = False
@@ -101,9 +98,8 @@ class Wire:
         self._reader.deadline = deadline
 
     def rest(self) -> None:
-        """End the request: nothing is written, and closing closes."""
+        """End the request: of the next one nothing is written yet."""
         self.wrote = False
-        self.busy = False
 
     def sendall(self, data: bytes) -> None:
         """Write all of `data` by the deadline."""
@@ -141,17 +137,13 @@ class Wire:
         """Return the reading end."""
         return self._file
 
-    def settimeout(self, seconds: float | None) -> None:
-        """Do nothing: the deadline decides."""
-
     def fileno(self) -> int:
         """Return the descriptor, for the look whether an idle connection was closed."""
         return self.sock.fileno()
 
     def close(self) -> None:
-        """End an idle wire. One in use stays open: http.client closes as soon as it knows that the server will."""
-        if not self.busy:
-            self.end()
+        """End it: urllib3 does so with an idle connection that is dead, or too many."""
+        self.end()
 
     def shut(self) -> None:
         """Shut the connection down in both directions; the socket stays open for the thread that reads."""
