@@ -179,9 +179,16 @@ def checked(plugin: object, name: str) -> Plugin[Any]:
     return plugin
 
 
+class _Registry(pluggy.PluginManager):
+    """Does not look at the methods that every object has: pluggy takes its time with each."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
+
 def new_registry() -> pluggy.PluginManager:
     """Return a plugin manager that knows the specifications and nothing else; one per runtime."""
-    registry = pluggy.PluginManager(hookspecs.PROJECT)
+    registry = _Registry(hookspecs.PROJECT)
     registry.add_hookspecs(hookspecs)
     return registry
 

@@ -6,6 +6,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -128,6 +129,9 @@ def read(raw: object, kind: type[C], path: str) -> C:
     if not is_table(raw):
         message = f"{path}: expected a table."
         raise ConfigurationError(message, hint=f"Write [{path}] and its keys below it.")
+    if not raw:  # most plugins' tables are: cattrs writes and compiles a function for each class that it is to fill
+        with suppress(Exception):  # something is required: cattrs says what
+            return kind()
     try:
         return _converter().structure(_anchor_secrets(raw, path), kind)
     except ConfigurationError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -75,6 +77,18 @@ def test_decisions_are_pure() -> None:
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     allowed = {"__future__", "collections.abc", "typing", "attrs"}
     assert imported <= allowed | {"nexus_connector.conditions", "nexus_connector.state"}
+
+
+def test_what_is_asked_by_hand_is_not_imported_before() -> None:
+    """A connector at work loads neither how a person asks for circuits nor how one orders them; each name is there."""
+    source = (
+        "import sys, nexus_connector_breaker as breaker\n"
+        "by_hand = {'nexus_connector_breaker._by_hand', 'nexus_connector_breaker._status'}\n"
+        "before = bool(by_hand & set(sys.modules))\n"
+        "print(before, *[type(getattr(breaker, name)).__name__ for name in breaker.__all__], hasattr(breaker, 'other'))"
+    )
+    printed = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["False", "type", "type", "function", "Plugin", "function", "False"]
 
 
 def test_the_readme_lists_every_option() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -73,6 +75,18 @@ def test_the_plugin_is_called_limiter() -> None:
     """The plugin has the name under which it is configured, and defaults for every option."""
     assert plugin.name == "limiter"
     assert plugin.config() == LimiterOptions()
+
+
+def test_what_is_asked_by_hand_is_not_imported_before() -> None:
+    """A connector at work loads neither how a person asks for limits nor the gate of budgets; each name is there."""
+    source = (
+        "import sys, nexus_connector_limiter as limiter\n"
+        "not_yet = {'nexus_connector_limiter._status', 'nexus_connector_limiter._budget_gate'}\n"
+        "before = bool(not_yet & set(sys.modules))\n"
+        "print(before, *[type(getattr(limiter, name)).__name__ for name in limiter.__all__], hasattr(limiter, 'other'))"
+    )
+    printed = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["False", "type", "type", "type", "function", "Plugin", "False"]
 
 
 def test_the_readme_lists_every_option() -> None:

@@ -10,7 +10,6 @@ from nexus_connector.hooks import hookimpl
 from nexus_connector.plugins import Plugin
 from nexus_connector.setup import ServiceSetup
 
-from ._budget_gate import BudgetGate
 from ._budgets import budgets
 from ._gate import LimiterGate
 from ._options import LimiterOptions
@@ -61,6 +60,8 @@ class _Limiter:
                 LimiterGate(config.name, options, rules=rules, headers=headers, store=config.shared, now=config.now)
             )
         if options.budgets:
+            from ._budget_gate import BudgetGate  # here: most services have no budget
+
             store = config.durable if config.durable is not None else config.shared
             found.append(
                 BudgetGate(config.name, budgets(options.budgets), options=options, store=store, now=config.now)

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 import redis
@@ -14,20 +14,11 @@ from redis import connection as driver
 
 from nexus_connector.errors import ConfigurationError
 
+from ._urls import SCHEMES, Kind
+
 Host: TypeAlias = tuple[str, int]
 """Name or address, and port."""
-Kind: TypeAlias = Literal["server", "sentinel", "cluster"]
 
-_SCHEMES: Final[Mapping[str, tuple[Kind, str]]] = {
-    "redis": ("server", "redis"),
-    "rediss": ("server", "rediss"),
-    "unix": ("server", "unix"),
-    "redis+unix": ("server", "unix"),
-    "redis+sentinel": ("sentinel", "redis"),
-    "rediss+sentinel": ("sentinel", "rediss"),
-    "redis+cluster": ("cluster", "redis"),
-    "rediss+cluster": ("cluster", "rediss"),
-}
 _PORTS: Final[Mapping[Kind, int]] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 _TAKEN: Final = frozenset({"db", "username", "password", "client_name", "path", "connection_class"})
 
@@ -89,23 +80,18 @@ def _nameless(drivers: ModuleType) -> Mapping[str, None]:
     return dict.fromkeys(["driver_info"] if "driver_info" in known else ["lib_name", "lib_version"])
 
 
-def parse(url: str, role: str) -> Address | None:
+def parse(url: str, role: str) -> Address:
     """Read the URL of a store.
 
     Args:
-        url: The URL; it may hold a password.
+        url: The URL, with a scheme of Redis's; it may hold a password.
         role: Which store it is of; errors name its key.
 
-    Returns:
-        The address; ``None`` if the scheme is not Redis's.
-
     Raises:
-        ConfigurationError: If it is Redis's, but not right.
+        ConfigurationError: If it is not right.
     """
-    scheme, mark, rest = url.partition("://")
-    if not mark or scheme.lower() not in _SCHEMES:
-        return None
-    kind, base = _SCHEMES[scheme.lower()]
+    scheme, _, rest = url.partition("://")
+    kind, base = SCHEMES[scheme.lower()]
     try:
         address = _parsed(kind, base, rest)
         address.connection(driver, address.hosts[0] if address.hosts else None, address.settings)

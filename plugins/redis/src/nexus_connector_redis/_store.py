@@ -13,12 +13,13 @@ import attrs
 from nexus_connector.io.drive import drive
 from nexus_connector.state import Item, Key, Plain
 
-from ._address import Address, Kind
+from ._address import Address
 from ._cluster import Cluster
 from ._line import BLOCKING, LOOPING, Face, Line
 from ._options import RedisOptions
 from ._questions import Questions
 from ._servers import SentinelServer, Servers, SingleServer
+from ._urls import Kind
 
 _SERVERS: Final[Mapping[Kind, Callable[[Address], Servers]]] = {
     "server": SingleServer,
