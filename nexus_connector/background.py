@@ -23,9 +23,9 @@ QUEUE_LIMIT: Final = 10_000
 BATCH: Final = 32
 LINGER_SECONDS: Final = 0.005
 """How long the thread lets a batch gather; far below the 50 ms in which a record must be out."""
-STEP_SECONDS: Final = 0.000_1
+STEP_SECONDS: Final = 0.000_2
 """How long the thread builds records at a time: whoever waits for the interpreter meanwhile has a call under way."""
-PAUSE_SECONDS: Final = 0.000_5
+PAUSE_SECONDS: Final = 0.001
 """How long it lets go between two steps. It has to sleep: after a mere yield it would be back before anybody else."""
 BACKLOG: Final = 64
 """Each so many that wait make a step as much longer, so that the thread keeps up with whatever comes."""
