@@ -123,7 +123,7 @@ class Questions:
     async def _ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
         """Ask; what was not done because Redis did not know the script is asked again, together with the script."""
         answers = await self._servers.ask(line, requests)
-        if not any(isinstance(answer, ResponseError) for answer in answers):
+        if not [answer for answer in answers if isinstance(answer, ResponseError)]:
             return answers
         for _ in range(_LOADS):
             missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]

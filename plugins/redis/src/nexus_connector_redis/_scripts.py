@@ -8,6 +8,7 @@ import json
 from typing import Final, cast
 
 import attrs
+import orjson
 
 from nexus_connector.state import AtomicOp, Plain
 
@@ -106,6 +107,7 @@ def ending(arg: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(arg), arg)
 
 
+_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _write: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _read: Final = json.JSONDecoder().raw_decode
 SWAP: Final = Script.of(_PRELUDE + _SWAP)
@@ -127,7 +129,13 @@ def encode(value: Plain) -> bytes:
         ValueError: If a number in it is not finite.
         TypeError: If it is not plain.
     """
-    return _write(value).encode("utf-8", "surrogatepass")
+    try:
+        data = orjson.dumps(tuple(value) if isinstance(value, tuple) else value, option=_OPTIONS)
+    except TypeError:  # more than 64 bits, half of a character, a named tuple further in
+        data = b"null"
+    if b"null" in data:  # so it writes what is not finite, too
+        return _write(value).encode("utf-8", "surrogatepass")
+    return data
 
 
 def decode(data: object) -> Plain:

@@ -59,8 +59,9 @@ class SingleServer:
 
     def ask(self, line: Line, requests: Sequence[Request]) -> Awaitable[list[Reply]]:
         """Send all requests in one round trip; see `Servers.ask`."""
-        if any(request.cold for request in requests):
-            return exchange(line, None, requests, asking=False)
+        for request in requests:  # any() takes three times as long, and somebody waits
+            if request.cold:
+                return exchange(line, None, requests, asking=False)
         return line.exchange(None, b"".join([request.command for request in requests]), len(requests))
 
     async def dial(self, host: Host | None, server: Make, sentinel: Make) -> Wire:
