@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar, cast
 
 from ..errors import ConnectorClosedError
+from .turns import Turns
 
 T = TypeVar("T")
 
@@ -132,6 +133,7 @@ class Threads:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="nexus-io")
         self._jobs: deque[Job[Any]] = deque()
         self._landing: Landing | None = None
+        self._turns = Turns()
         self._called = False
         self._closed = False
 
@@ -185,7 +187,9 @@ class Threads:
             if self._jobs:
                 with contextlib.suppress(RuntimeError):  # if none can come, this thread does the others too
                     self._call()
+            turn = self._turns.begin()
             job.run()
+            self._turns.end(turn)
 
     def _refuse(self, message: str) -> None:
         while True:

@@ -51,7 +51,7 @@ class Checkout:
             abort.watch(wire.sock)
             if abort.fired:
                 raise ConnectionAbortedError
-        wire.begin(deadline)
+        wire.begin(deadline, takes_turns=abort is not None)
         return wire
 
     def extend(self, deadline: float) -> None:

@@ -13,6 +13,7 @@ import attrs
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.wait import wait_for_write
 
+from ..io.turns import wait_for_turn
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -133,8 +134,11 @@ class Connection(HTTPConnection):
         number = sock.connect_ex(address)
         if number in _UNDER_WAY:
             # Shutting a socket down ends its connecting once that began, and does nothing before: so look here.
-            if not watch.is_over and not wait_for_write(sock, seconds):
-                raise TimeoutError
+            if not watch.is_over:
+                until = time.monotonic() + seconds
+                wait_for_turn(sock, until, writing=True)
+                if not wait_for_write(sock, max(0.0, until - time.monotonic())):
+                    raise TimeoutError
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if watch.is_over:
             raise ConnectionAbortedError

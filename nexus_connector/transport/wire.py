@@ -8,6 +8,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
+from ..io.turns import wait_for_turn
 from .sockets import shut
 
 if TYPE_CHECKING:
@@ -29,15 +30,19 @@ class _Reader(io.RawIOBase):
         self.deadline = 0.0
         self.received = 0
         self.ended = False
+        self.takes_turns = False
         self._armed = -1.0
 
-    def arm(self) -> None:
+    def arm(self, least: float = 0.0) -> None:
         """Give the socket what is left.
+
+        Args:
+            least: Seconds that it gets in any case.
 
         Raises:
             TimeoutError: If nothing is.
         """
-        left = self.deadline - time.monotonic()
+        left = max(least, self.deadline - time.monotonic())
         if not 0.0 <= self._armed - left <= _GRAIN_SECONDS:
             if left <= 0.0:
                 raise TimeoutError
@@ -49,7 +54,10 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        self.arm()
+        if self.takes_turns and wait_for_turn(self.sock, self.deadline):
+            self.arm(_GRAIN_SECONDS)  # what came in time is read, though its turn came late
+        else:
+            self.arm()
         count = self.sock.recv_into(buffer)
         self.received += count
         if not count:
@@ -87,9 +95,15 @@ class Wire:
         self._reader = _Reader(sock)
         self._file = _File(self._reader)
 
-    def begin(self, deadline: float) -> None:
-        """Begin a request that must have ended by `deadline`, ``time.monotonic()`` seconds."""
+    def begin(self, deadline: float, *, takes_turns: bool) -> None:
+        """Begin a request.
+
+        Args:
+            deadline: When it must have ended, ``time.monotonic()`` seconds.
+            takes_turns: Whether I/O threads wait for its answer, perhaps with many others.
+        """
         self.wrote = False
+        self._reader.takes_turns = takes_turns
         self._reader.deadline = deadline
         self._reader.ended = False
 
