@@ -42,17 +42,23 @@ def measure_concurrent(machine: Machine) -> Measured:
         url = ends.enter_context(serving(machine.core, delay_seconds=DELAY_SECONDS))
         loop = asyncio.new_event_loop()
         ends.callback(loop.close)
-        core = attrs.evolve(CORE, max_concurrency=CONCURRENT, attempt_timeout_seconds=30.0)
+        core, full = _for_all(CORE), _for_all(Stack(records=machine.folder / "records"))
         candidates: list[Candidate] = [
             _bare_burst(url, bounds.BURST),
             _bare_burst(url, bounds.BURST_AGAIN),
             _our_burst(core.open(url), loop, bounds.CORE_BURST),
+            _our_burst(full.open(url), loop, bounds.FULL_BURST),
         ]
         for candidate in candidates:
             ends.callback(candidate.close)
         plan = attrs.evolve(machine.plan, calls=_BURSTS)
         readings = measure(candidates, plan, expected=BODY, warm_up=_WARM_UP)
     return Measured(readings=readings, notes=["the figures of this group are those of a thousand calls"])
+
+
+def _for_all(stack: Stack) -> Stack:
+    """Return a stack in which a thousand calls at once neither wait for each other nor come too late."""
+    return attrs.evolve(stack, max_concurrency=CONCURRENT, attempt_timeout_seconds=30.0, jitter_seconds=5.0)
 
 
 def _bare_burst(url: str, name: str) -> Blocking:

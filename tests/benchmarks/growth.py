@@ -76,15 +76,21 @@ def measure_growth(machine: Machine) -> Measured:
     folder = machine.folder
     with ExitStack() as ends:
         url = ends.enter_context(serving(machine.core))
-        wired = [_connector(count, folder / f"wired-{number}", url) for number, count in enumerate((1, 1, SERVICES))]
+        wired = [_connector(count, folder / f"wired-{number}", url) for number, count in enumerate((1, SERVICES))]
+        asking = [
+            _connector(count, folder / f"asking-{number}", url, exact=True)
+            for number, count in enumerate((1, 1, SERVICES))
+        ]
         stubbed = [
             answered(_connector(count, folder / f"stubbed-{number}"))
             for number, count in enumerate((1, SERVICES, 1, 1))
         ]
         candidates: list[Candidate] = [
+            _among(asking[0], 1, bounds.ONE_ASKING),
+            _among(asking[1], 1, bounds.ONE_ASKING_AGAIN),
+            _among(asking[2], SERVICES, bounds.ALL_ASKING),
             _among(wired[0], 1, bounds.ONE_SERVICE),
-            _among(wired[1], 1, bounds.ONE_SERVICE_AGAIN),
-            _among(wired[2], SERVICES, bounds.ALL_SERVICES),
+            _among(wired[1], SERVICES, bounds.ALL_SERVICES),
             _among(stubbed[0], 1, bounds.ONE_STUBBED),
             _among(stubbed[1], SERVICES, bounds.ALL_STUBBED),
             _among(stubbed[1], 1, bounds.ONE_OF_ALL_STUBBED),
@@ -109,16 +115,24 @@ def measure_growth(machine: Machine) -> Measured:
     )
 
 
-def _config(services: int, records: Path, url: str = URL) -> dict[str, Any]:
-    """Return the full stack for several services."""
-    config = Stack(records=records).config(url)
+def _config(services: int, records: Path, url: str = URL, *, exact: bool = False) -> dict[str, Any]:
+    """Return the full stack for several services.
+
+    Args:
+        services: How many.
+        records: Where their records go.
+        url: Where they lead.
+        exact: Whether each call asks for its circuit and its limit. What a process knows of them without asking ages
+            while other services have their turn, so that calls in turn would ask more often, whatever their number.
+    """
+    config = Stack(records=records, exact=exact).config(url)
     [(_, service)] = config["services"].items()
     config["services"] = {f"{SERVICE}-{number}": service for number in range(services)}
     return config
 
 
-def _connector(services: int, records: Path, url: str = URL) -> Connector:
-    return Connector.from_config(_config(services, records, url))
+def _connector(services: int, records: Path, url: str = URL, *, exact: bool = False) -> Connector:
+    return Connector.from_config(_config(services, records, url, exact=exact))
 
 
 def _among(connector: Connector, services: int, name: str) -> Blocking:
