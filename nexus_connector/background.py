@@ -73,6 +73,7 @@ class Background:
         self._posts: deque[Post | _Marker] = deque()
         self._dropped = [0, 0]
         self._report_at = -math.inf
+        self._post_at = -math.inf
         self._wake = threading.Event()
         self._is_awake = False
         self._hurry = threading.Event()
@@ -170,7 +171,10 @@ class Background:
             seconds = min(STEP_SECONDS * (1 + backlog // BACKLOG), LONG_STEP_SECONDS)
             self._step(LONG_STEP_SECONDS if is_late or self._hurry.is_set() else seconds)
             if self._is_waiting() and not self._hurry.is_set():
-                is_late = self._is_late_after(time.sleep, PAUSE_SECONDS)
+                if self._records or self._events:
+                    is_late = self._is_late_after(time.sleep, PAUSE_SECONDS)
+                else:
+                    is_late = self._is_late_after(self._hurry.wait, LINGER_SECONDS)
 
     def _is_late_after(self, wait: Callable[[float], object], seconds: float) -> bool:
         """Wait, and say whether it was long until the interpreter was free again."""
@@ -179,9 +183,15 @@ class Background:
         return self._clock() > asked + seconds + LATE_SECONDS
 
     def _step(self, seconds: float) -> None:
-        """Hand on some of each lane, for about so long each; posts by number, for they wait by themselves."""
-        for _ in range(min(BATCH, len(self._posts))):
-            _hand_on(self._posts.popleft(), _deliver_post)
+        """Hand on some of each lane, for about so long each; posts by number, for they wait by themselves.
+
+        Posts gather between two steps that take some: a success that waits speaks for those that come after it.
+        """
+        if self._posts and (self._clock() >= self._post_at or self._hurry.is_set() or self._closed):
+            for _ in range(min(BATCH, len(self._posts))):
+                _hand_on(self._posts.popleft(), _deliver_post)
+            if not self._posts:  # else there are more than a batch
+                self._post_at = self._clock() + LINGER_SECONDS
         until = self._clock() + seconds
         while self._records:
             self._deliver_batch(until)

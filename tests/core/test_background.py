@@ -14,6 +14,7 @@ from nexus_connector.background import (
     BACKLOG,
     BATCH,
     LATE_SECONDS,
+    LINGER_SECONDS,
     LONG_STEP_SECONDS,
     REPORT_SECONDS,
     STEP_SECONDS,
@@ -271,3 +272,38 @@ def test_posts_come_before_records_and_records_before_events(sinks: Sinks) -> No
     sinks.let_go()
     background.close(SOON)
     assert order == ["post", "record", "event"]
+
+
+def test_posts_gather_between_two_steps_that_take_some(sinks: Sinks) -> None:
+    """What is posted soon after others waits until its time has come; the other lanes do not wait for it."""
+    background = Background(sinks, clock=sinks.clock)
+    first, second = threading.Event(), threading.Event()
+    background.post(first.set)
+    sinks.hold(background)
+    assert first.is_set()
+    background.post(second.set)
+    sinks.expected = 1
+    background.record(a_record("beside"))
+    sinks.let_go()
+    assert sinks.complete.wait(SOON)
+    assert not second.is_set()
+    sinks.clock.now += LINGER_SECONDS
+    assert second.wait(SOON)
+    background.close(SOON)
+
+
+def test_more_posts_than_a_batch_do_not_wait(sinks: Sinks) -> None:
+    """Of many posts the next batch leaves with the next step, and a flush waits for nothing."""
+    background = held(sinks)
+    done: list[int] = []
+    enough = threading.Event()
+    for number in range(2 * BATCH):
+        background.post(partial(done.append, number))
+    background.post(enough.set)
+    sinks.let_go()
+    assert enough.wait(SOON)
+    assert done == list(range(2 * BATCH))
+    background.post(partial(done.append, -1))
+    assert background.flush(SOON)
+    assert done[-1] == -1
+    background.close(SOON)
