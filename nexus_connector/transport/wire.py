@@ -33,16 +33,18 @@ class _Reader(io.RawIOBase):
         self.takes_turns = False
         self._armed = -1.0
 
-    def arm(self, least: float = 0.0) -> None:
+    def arm(self, *, is_ready: bool = False) -> None:
         """Give the socket what is left.
 
         Args:
-            least: Seconds that it gets in any case.
+            is_ready: Whether something to read was there in time: it is read even if nothing is left by now.
 
         Raises:
             TimeoutError: If nothing is.
         """
-        left = max(least, self.deadline - time.monotonic())
+        left = self.deadline - time.monotonic()
+        if is_ready and left < _GRAIN_SECONDS:
+            left = _GRAIN_SECONDS
         if not 0.0 <= self._armed - left <= _GRAIN_SECONDS:
             if left <= 0.0:
                 raise TimeoutError
@@ -54,10 +56,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        if self.takes_turns and wait_for_turn(self.sock, self.deadline):
-            self.arm(_GRAIN_SECONDS)  # what came in time is read, though its turn came late
-        else:
-            self.arm()
+        self.arm(is_ready=self.takes_turns and wait_for_turn(self.sock, self.deadline))
         count = self.sock.recv_into(buffer)
         self.received += count
         if not count:
