@@ -29,7 +29,7 @@ THREADS: Final = 8
 
 _WARM_UP: Final = 2
 """Bursts before the first round: all threads and connections are there then."""
-_BURSTS: Final = 3
+_BURSTS: Final = 5
 """Bursts of a round."""
 _FILES: Final = 8192
 """Open files that a thousand connections of each candidate need."""
