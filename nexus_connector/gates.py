@@ -106,6 +106,10 @@ class Gate:
             attempt: The attempt; ``attempt.response`` is its answer, if there was one.
             verdict: How it went.
             sent: Whether anything was sent; if not, reservations are given back.
+
+        Returns:
+            The items. They are read when the store is told, which may be later: a sequence of the gate's own may have
+            become empty by then.
         """
         return ()
 

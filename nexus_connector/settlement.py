@@ -92,10 +92,11 @@ class Settlement:
 
 def _posting(gate: Gate, store: Store, attempt: Attempt, items: Sequence[Item]) -> Callable[[], None]:
     def post() -> None:
+        told = tuple(items)  # read when it is told: there may be less to tell by then
         try:
-            replies = store.run(items)
+            replies = store.run(told) if told else []
         except StoreError as error:  # told as StoreDegraded
-            gate.lost(attempt, items, error)
+            gate.lost(attempt, told, error)
         else:
             gate.settled(attempt, replies)
 

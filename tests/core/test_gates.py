@@ -578,6 +578,22 @@ def test_on_a_store_that_blocks_settle_is_posted(world: World) -> None:
     assert io_thread.startswith("nexus-io")
 
 
+class Fading(list[Item]):
+    """Items that are gone when they are read."""
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(())
+
+
+def test_what_is_told_is_read_when_it_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something else may have told it by then: the store is not asked for nothing, and the gate hears of no reply."""
+    gate = world.gate("a")
+    monkeypatch.setattr(gate, "settle", lambda attempt, verdict, *, sent: Fading([(COUNT, ("test", "late"), ())]))
+    world.get()
+    assert world.store.trips == [["a"]]
+    assert world.calls_of("a")[-1] == ("settled",)
+
+
 # Gates that break their contract
 
 

@@ -36,7 +36,7 @@ counts = st.integers(0, 9).flatmap(
     lambda ok: st.tuples(st.just(ok), st.integers(0, ok), st.integers(0, 70_000), st.integers(0, 1), st.integers(0, 1))
 )
 steps = st.one_of(
-    st.tuples(st.just("admit"), waits, st.integers(1, 40_000).map(lambda lease: (lease,))),
+    st.tuples(st.just("admit"), waits, st.tuples(st.integers(1, 40_000), st.sampled_from([None, 0, 0, -1, 1]))),
     st.tuples(st.just("report"), waits, st.tuples(st.sampled_from([0, 0, 0, 0, -1, 1]), counts)),
     st.tuples(st.just("report"), waits, st.tuples(st.just(0), st.just((0, 0, 0, 1, 0)))),
     st.tuples(st.just("look"), waits, windows.map(lambda window: (window,))),
@@ -85,11 +85,18 @@ def plain(value: Any) -> Any:
 
 
 def given_args(name: str, state: Any, args: Any, rule: Sequence[Any]) -> Sequence[Any]:
-    """Arguments of a step; a report is about the circuit's own generation, an older or a newer one."""
+    """Arguments of a step; a report is about the circuit's own generation, an older or a newer one.
+
+    So is the success that a question tells of, if it does.
+    """
+    generation = state[1] if state else 0
+    if name == "admit":
+        lease, offset = args
+        return [lease, -1 if offset is None else max(0, generation + offset)]
     if name != "report":
         return list(args)
     offset, fields = args
-    return [max(0, (state[1] if state else 0) + offset), *fields, *rule]
+    return [max(0, generation + offset), *fields, *rule]
 
 
 def held_alike(store: Store, rule: Sequence[Any], sequence: Sequence[Any]) -> list[Any]:
@@ -132,7 +139,7 @@ def told(wait: int = 0, **counts: int) -> Any:
     return "report", wait, (0, tuple(counts.get(name, 0) for name in names))
 
 
-PROBE = ("admit", 1_000, (5_000,))
+PROBE = ("admit", 1_000, (5_000, None))
 FAILS, ANSWERS = told(failed=1), told(ok=1)
 
 
@@ -142,7 +149,7 @@ FAILS, ANSWERS = told(failed=1), told(ok=1)
         ("2 consecutive failures", [FAILS, FAILS]),
         ("probe succeeded", [FAILS, FAILS, PROBE, ANSWERS]),
         ("probe failed", [FAILS, FAILS, PROBE, FAILS]),
-        ("probe was slow", [FAILS, FAILS, PROBE, told(), ("admit", 0, (5_000,)), told(ok=1, slow=1)]),
+        ("probe was slow", [FAILS, FAILS, PROBE, told(), ("admit", 0, (5_000, 0)), told(ok=1, slow=1)]),
         ("failure rate 50 % of 4 calls in 10 s", [FAILS, ANSWERS, FAILS, ANSWERS]),
         ("slow call rate 63 % of 8 calls in 10 s", [told(ok=3), told(100, ok=5, slow=5, age=50)]),
         ("by hand", [("set", 0, ("open", -1)), PROBE, ("look", 0, (10_000,))]),

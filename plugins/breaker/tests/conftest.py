@@ -131,10 +131,11 @@ class Desk:
             held.gate.settled(held.attempt, self.store.run(items))
 
     def _post(self, held: Held, items: Sequence[Item]) -> None:
+        told = tuple(items)
         try:
-            replies = self.store.run(items)
+            replies = self.store.run(told) if told else []
         except StoreError as error:
-            held.gate.lost(held.attempt, items, error)
+            held.gate.lost(held.attempt, told, error)
         else:
             held.gate.settled(held.attempt, replies)
 

@@ -13,6 +13,7 @@ from nexus_connector.gates import Refusal
 from nexus_connector.state import StoreError, encode_key
 from nexus_connector.verdict import Outcome, Verdict
 from nexus_connector_breaker._gate import BreakerGate
+from nexus_connector_breaker._operations import LOOK, circuit_key
 
 Desks = Callable[..., Any]
 
@@ -544,7 +545,7 @@ def test_a_refusal_costs_no_error(desk: Desks, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_success_that_waits_speaks_for_those_that_come(desk: Desks) -> None:
-    """Without a snapshot each success must be told; one that has not been sent yet tells of all that come before."""
+    """Without a snapshot each success must be told; one that is posted tells of all that come before it is sent."""
     crm = desk(snapshot_seconds=0)
     crm.store.blocking = True
     crm.go("ok", "ok", "ok")
@@ -560,12 +561,69 @@ def test_a_success_after_a_failure_speaks_for_itself(desk: Desks) -> None:
     """One that waits before a failure would end the row before it begins: the one behind it is told, too."""
     crm = desk(snapshot_seconds=0, failure_threshold=2)
     crm.store.blocking = True
-    crm.go("ok", "fail", "ok")
+    held = crm.admitted(), crm.admitted(), crm.admitted()
+    for each, health in zip(held, ("ok", "fail", "ok"), strict=True):
+        crm.end(each, health)
     crm.post()
     crm.go("fail")
     crm.post()
     assert crm.changes == []
     assert crm.operations().count("report") == 4
+
+
+def test_the_next_question_takes_a_success_along(desk: Desks) -> None:
+    """It reaches the store before its post does, which then has nothing to tell: the row of others ends at once."""
+    crm = desk(processes=2, snapshot_seconds=0, failure_threshold=2)
+    crm.store.blocking = True
+    held = crm.admitted()
+    crm.go("fail", process=1)
+    crm.post()
+    crm.end(held, "ok")
+    crm.operations()
+    crm.admitted()
+    assert crm.store.run([(LOOK, circuit_key("crm", "eu.crm.example", ""), (1,))])[0][5] == 0  # type: ignore[index]
+    crm.post()
+    assert crm.operations() == ["admit"]
+
+
+def test_no_success_overtakes_a_failure(desk: Desks) -> None:
+    """While a failure is on its way no question takes a success along that came after it; then one may."""
+    crm = desk(snapshot_seconds=0, failure_threshold=3)
+    crm.store.blocking = True
+    crm.go("fail", "ok", "fail", "ok", "fail", "ok")
+    crm.post()
+    assert crm.changes == []
+    assert crm.operations() == ["admit"] * 6 + ["report"] * 6
+    crm.go("ok", "ok")
+    crm.post()
+    assert crm.operations() == ["admit"] * 2 + ["report"]
+
+
+def test_a_failure_that_is_lost_holds_up_no_success(desk: Desks) -> None:
+    """Once it is known that the store does not hear of it, later successes are told with questions again."""
+    crm = desk(snapshot_seconds=0)
+    crm.store.blocking = True
+    crm.go("fail")
+    crm.store.gone = StoreError("no answer")
+    crm.post()
+    crm.store.gone = None
+    crm.go("ok", "ok", "ok")
+    crm.operations()
+    crm.post()
+    assert crm.operations() == ["report"]
+
+
+def test_a_success_left_late_is_told_by_the_post(desk: Desks) -> None:
+    """What a question took along is told; what is left for the same post afterwards is not, and so is posted."""
+    crm = desk(snapshot_seconds=0)
+    crm.store.blocking = True
+    crm.go("ok")
+    held = crm.admitted()
+    crm.end(held, "ok")
+    assert len(crm.late) == 1
+    crm.operations()
+    crm.post()
+    assert crm.operations() == ["report"]
 
 
 def test_a_success_that_may_have_been_sent_speaks_for_no_other(desk: Desks) -> None:
@@ -576,7 +634,7 @@ def test_a_success_that_may_have_been_sent_speaks_for_no_other(desk: Desks) -> N
     verdict = Verdict(outcome=Outcome.DONE, health="ok")
     first, second, third = (each.gate.settle(each.attempt, verdict, sent=True) for each in held)
     assert (len(first), len(second), len(third)) == (1, 0, 0)
-    _ = list(first)
+    assert len(list(first)) == len(first[:]) == 1
     again = crm.admitted()
     assert len(crm.gates[0].settle(again.attempt, verdict, sent=True)) == 1
 

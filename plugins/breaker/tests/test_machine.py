@@ -11,6 +11,7 @@ import pytest
 from nexus_connector.state import AtomicOp
 from nexus_connector_breaker._machine import (
     KEPT_MS,
+    NOTHING,
     Reply,
     Result,
     Rules,
@@ -46,8 +47,8 @@ class Circuit:
         self.state = json.loads(json.dumps(new, allow_nan=False))
         return json.loads(json.dumps(reply, allow_nan=False))  # type: ignore[no-any-return]
 
-    def admit(self, lease_ms: int = 5_000) -> Reply:
-        return reply_of(self.step(ADMIT, lease_ms))
+    def admit(self, lease_ms: int = 5_000, told: int = NOTHING) -> Reply:
+        return reply_of(self.step(ADMIT, lease_ms, told))
 
     def report(self, generation: int, **fields: int) -> Reply:
         return reply_of(self.step(REPORT, *attrs.astuple(Result(generation, **fields)), *attrs.astuple(self.rules)))
@@ -109,6 +110,36 @@ def test_threshold_0_switches_the_rule_off() -> None:
     """Without a threshold, failures in a row open nothing."""
     circuit = Circuit(attrs.evolve(RULES, failure_threshold=0))
     assert circuit.fail(50).phase == "closed"
+
+
+@pytest.mark.parametrize(("told", "failures"), [(NOTHING, 2), (0, 2), (2, 2), (3, 0), (4, 2)])
+def test_a_success_told_with_a_question_ends_the_row(told: int, failures: int) -> None:
+    """Who asks may tell of successes of this generation, as a report would; those of another one change nothing."""
+    circuit = Circuit()
+    circuit.report(circuit.probe().generation, ok=1)
+    assert circuit.fail(2).generation == 3
+    seen = circuit.admit(told=told)
+    assert (seen.old, seen.phase, seen.generation, seen.failures) == ("closed", "closed", 3, failures)
+    assert circuit.admit().failures == failures
+
+
+def test_a_success_told_with_a_question_forgets_an_untouched_circuit() -> None:
+    """What is left after the row is nothing, and nothing is kept of it."""
+    circuit = Circuit()
+    circuit.fail(2)
+    assert circuit.admit(told=0).failures == 0
+    assert (circuit.state, circuit.ttl_ms) == (None, 0)
+
+
+@pytest.mark.parametrize("told", [1, 2])
+def test_a_success_told_with_a_question_changes_no_other_phase(told: int) -> None:
+    """It closes neither an open circuit nor one that has its probe under way, whatever its generation."""
+    circuit = Circuit()
+    opened = circuit.open()
+    assert circuit.admit(told=told).failures == opened.failures
+    circuit.now_ms += 60_000
+    assert circuit.admit(told=told).probe
+    assert circuit.admit(told=told).phase == "half_open"
 
 
 def test_an_open_circuit_refuses_to_the_millisecond() -> None:

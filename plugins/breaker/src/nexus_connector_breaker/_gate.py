@@ -13,10 +13,10 @@ from nexus_connector.conditions import CircuitChanged
 from nexus_connector.gates import Gate, Refusal
 from nexus_connector.state import MemoryStore
 
-from ._machine import Reply, Result, reply_of
+from ._machine import NOTHING, Reply, Result, reply_of
 from ._operations import ADMIT, LOOK, REPORT, circuit_key
 from ._refusals import ROUNDING, held_open, place_of, refused
-from ._view import View, left_seconds
+from ._view import Untold, View, left_seconds
 
 if TYPE_CHECKING:
     from nexus_connector.call import Attempt, Call
@@ -40,6 +40,7 @@ class _Pass:
         generation: Generation under which its result counts; ``None``: it does not.
         probe: Whether it is the probe.
         alone: Whether the store failed, and this process decided by itself.
+        goes_ahead: Whether its result was posted, and may not be overtaken by a success.
     """
 
     view: View
@@ -48,28 +49,31 @@ class _Pass:
     generation: int | None = None
     probe: bool = False
     alone: bool = False
+    goes_ahead: bool = False
 
 
 class _Waiting(Sequence["Item"]):
     """A success that is posted, and speaks for all that come before it is sent.
 
-    Once it has been looked at it may have reached the store, and the next one must be posted, too.
+    Once it has been looked at it may have reached the store, and the next one must be posted, too. Then it is empty if
+    a question has taken along what it was to tell.
     """
 
-    def __init__(self, view: View, item: Item) -> None:
+    def __init__(self, view: View, untold: Untold, item: Item) -> None:
         self._view = view
+        self._untold = untold
         self._item = item
 
     def __len__(self) -> int:
-        return 1
+        return int(self._untold.is_posted is not False)
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        self._view.waiting = None
-        return (self._item,)[index]
+        items = (self._item,) if self._view.send(self._untold) else ()
+        return items[index]
 
 
 class BreakerGate(Gate):
@@ -135,7 +139,7 @@ class BreakerGate(Gate):
             mine.generation = known.seen.generation if known.closed else None
             mine.alone = known.alone
             return None
-        return ADMIT, view.key, (_lease_ms(attempt, now),)
+        return ADMIT, view.key, (_lease_ms(attempt, now), view.take_along())
 
     def judge(self, attempt: Attempt, reply: Plain) -> Refusal | None:
         """Read whether the attempt may pass, and whether it is the probe."""
@@ -159,7 +163,7 @@ class BreakerGate(Gate):
         known, now = mine.view.known, attempt.call.io.now()
         if known.seen.phase == "open" and not known.alone and known.left(now):
             return self._refusal(mine.view, known.seen, known.left(now))
-        [reply] = self._own.run([(ADMIT, mine.view.key, (_lease_ms(attempt, mine.asked),))])
+        [reply] = self._own.run([(ADMIT, mine.view.key, (_lease_ms(attempt, mine.asked), NOTHING))])
         return self.judge(attempt, reply)
 
     def settle(self, attempt: Attempt, verdict: Verdict, *, sent: bool) -> Sequence[Item]:
@@ -178,6 +182,8 @@ class BreakerGate(Gate):
     def settled(self, attempt: Attempt, replies: Sequence[Plain]) -> None:
         """Take over what the store made of the result, and tell of a transition."""
         mine: _Pass = attempt.state[self.name]
+        if mine.goes_ahead:
+            mine.view.arrive()
         for reply in replies:
             seen = reply_of(reply)
             self._learn(mine, seen, attempt.call.io.now())
@@ -185,7 +191,10 @@ class BreakerGate(Gate):
 
     def lost(self, attempt: Attempt, items: Sequence[Item], error: StoreError) -> None:
         """Count in this process what the store could not be told: it goes on alone from here."""
-        view: View = attempt.state[self.name].view
+        mine: _Pass = attempt.state[self.name]
+        view = mine.view
+        if mine.goes_ahead:
+            view.arrive()
         for op, key, (_, *rest) in items:
             [looked] = self._own.run([(LOOK, key, (self._rules.window_ms,))])
             own = reply_of(cast("Sequence[Plain]", looked)[: len(attrs.fields(Reply))])
@@ -194,13 +203,13 @@ class BreakerGate(Gate):
                 self._tell(attempt.call, view, reply_of(reply))
 
     def _is_known(self, mine: _Pass) -> bool:
-        """Say whether a success changes nothing: it ends no row, or one that has not been sent yet speaks for it."""
+        """Say whether a success needs no post: it ends no row, or is told with one that has not been sent yet."""
         if mine.probe or self._sums_up:
             return False
         view = mine.view
         if self._patience and not view.known.seen.failures:
             return True
-        return view.waiting == mine.generation and not mine.alone
+        return not mine.alone and mine.generation is not None and view.leave(mine.generation)
 
     @property
     def _posts(self) -> bool:
@@ -227,10 +236,10 @@ class BreakerGate(Gate):
             return (item,)
         view.foresee(result, self._rules, now)  # the store hears of it later; this process knows now
         if result.failed or mine.probe or self._sums_up:
-            view.waiting = None  # it does not speak for what comes after this
+            view.go_ahead()
+            mine.goes_ahead = True
             return (item,)
-        view.waiting = generation
-        return _Waiting(view, item)
+        return _Waiting(view, view.wait_for_post(generation), item)
 
     def _view(self, attempt: Attempt) -> View:
         region = attempt.region

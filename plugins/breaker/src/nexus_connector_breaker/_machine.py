@@ -24,6 +24,8 @@ HELD: Final = -1
 HELD_KEPT_MS: Final = 365 * KEPT_MS
 """The same for a circuit that is held open: whoever opened it by hand relies on it."""
 BY_HAND: Final = "by hand"
+NOTHING: Final = -1
+"""In the place of a generation: who asks has no success to tell of."""
 
 Step: TypeAlias = tuple[Plain, int, Plain]
 _Bucket: TypeAlias = Sequence[int]
@@ -117,10 +119,13 @@ def admit(plain: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
     Args:
         plain: The state.
         now_ms: The store's time.
-        args: Length of the lease in milliseconds.
+        args: Length of the lease in milliseconds; and the generation of successes that the store has not heard of, or
+            `NOTHING`: told here, they end a row of failures as they would in a `report`.
     """
     state = _state(plain)
-    (lease_ms,) = cast("Sequence[int]", args)
+    lease_ms, generation = cast("Sequence[int]", args)
+    if state.phase == "closed" and state.failures and generation == state.generation:
+        return _changed(state, attrs.evolve(state, failures=0), now_ms)
     if state.phase == "closed" or state.until_ms == HELD or now_ms < state.until_ms:
         return _unchanged(plain, state, now_ms)
     probing = attrs.evolve(

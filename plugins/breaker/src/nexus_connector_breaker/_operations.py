@@ -49,6 +49,7 @@ local old = circuit.phase
 """What all twins begin with: the circuit as it is, and the way to leave it."""
 
 _ADMIT: Final = """
+if old == 'closed' and args[2] == circuit.generation then circuit.failures = 0 end
 if old == 'closed' or circuit.till == HELD or now_ms < circuit.till then return leave(old, circuit) end
 if old == 'open' then circuit.since = now_ms end
 circuit.phase, circuit.generation, circuit.till = 'half_open', circuit.generation + 1, now_ms + args[1]
@@ -140,11 +141,11 @@ return leave(old, circuit)
 """
 
 
-def _op(name: str, py: Callable[[Plain, int, Sequence[Plain]], Step], body: str) -> AtomicOp:
-    return AtomicOp(name=f"breaker.{name}", version=1, py=py, lua=_NAMES + _CIRCUIT + body)
+def _op(name: str, py: Callable[[Plain, int, Sequence[Plain]], Step], body: str, *, version: int = 1) -> AtomicOp:
+    return AtomicOp(name=f"breaker.{name}", version=version, py=py, lua=_NAMES + _CIRCUIT + body)
 
 
-ADMIT: Final = _op("admit", admit, _ADMIT)
+ADMIT: Final = _op("admit", admit, _ADMIT, version=2)
 REPORT: Final = _op("report", report, _REPORT)
 LOOK: Final = _op("look", look, _LOOK)
 SET: Final = _op("set", by_hand, _SET)

@@ -10,7 +10,7 @@ import attrs
 
 from nexus_connector.state import Key
 
-from ._machine import HELD, Reply, Result, Rules, predicted
+from ._machine import HELD, NOTHING, Reply, Result, Rules, predicted
 
 _NEVER: Final = -math.inf
 _LAST_SECONDS: Final = 0.0005
@@ -44,6 +44,21 @@ class Known:
         return max(0.0, self.until - now)
 
 
+@attrs.define(eq=False)
+class Untold:
+    """Successes of which the store has yet to hear, and the post that tells it of them unless a question does.
+
+    Attributes:
+        generation: Generation under which they were admitted.
+        is_there: Whether there are any; not if a question took them along.
+        is_posted: Whether the post tells of any; ``None``: it has not been made yet.
+    """
+
+    generation: int
+    is_there: bool = True
+    is_posted: bool | None = None
+
+
 @attrs.define
 class _Sums:
     """Successes that the store has not heard of yet."""
@@ -65,7 +80,6 @@ class View:
 
     Attributes:
         known: What was last seen of it.
-        waiting: Generation of a success that is on its way and has not been sent yet; ``None``: there is none.
     """
 
     def __init__(self, region: str | None, group: str, *, place: str, key: Key) -> None:
@@ -75,7 +89,8 @@ class View:
         self.key = key
         self.known = Known(Reply("closed", "closed", 0, 0, 0, 0, ""), until=_NEVER, asked=_NEVER, at=_NEVER)
         self._sums: _Sums | None = None
-        self.waiting: int | None = None
+        self._untold: Untold | None = None
+        self._ahead = 0
         self._lock = threading.Lock()
 
     def holds(self, now: float, snapshot_seconds: float) -> bool:
@@ -140,6 +155,53 @@ class View:
             self._sums = None
         age_ms = max(0, round((now - sums.since) * 1000))
         return Result(generation, sums.ok, sums.slow, age_ms, int(failed), slow if failed else 0)
+
+    def wait_for_post(self, generation: int) -> Untold:
+        """Leave a success for a post that is made now."""
+        with self._lock:
+            self._untold = untold = Untold(generation)
+        return untold
+
+    def leave(self, generation: int) -> bool:
+        """Leave a success for a post that is on its way; return whether there is one."""
+        with self._lock:
+            untold = self._untold
+            if untold is None or untold.generation != generation:
+                return False
+            untold.is_there = True
+            return True
+
+    def take_along(self) -> int:
+        """Take what was left, for a question that is about to be asked; return its generation, or `NOTHING`.
+
+        What comes before it must have reached the store: a success would end a row of failures that begins with them.
+        """
+        with self._lock:
+            untold = self._untold
+            if untold is None or not untold.is_there or self._ahead:
+                return NOTHING
+            untold.is_there = False
+            return untold.generation
+
+    def send(self, untold: Untold) -> bool:
+        """Make a post, which speaks for nothing that comes later; return whether there is anything to tell."""
+        with self._lock:
+            if untold is self._untold:
+                self._untold = None
+            if untold.is_posted is None:
+                untold.is_posted = untold.is_there
+            return untold.is_posted
+
+    def go_ahead(self) -> None:
+        """Hear that a result is posted for which no success speaks, nor for what comes before it."""
+        with self._lock:
+            self._untold = None
+            self._ahead += 1
+
+    def arrive(self) -> None:
+        """Hear that such a result has reached the store, or never will."""
+        with self._lock:
+            self._ahead -= 1
 
 
 def left_seconds(seen: Reply) -> float:
