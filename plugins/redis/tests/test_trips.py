@@ -79,8 +79,8 @@ def test_several_operations_on_one_key_are_one_step(wiretap: Any, make_store: Ma
     wiretap.sent = b""
 
     assert store.run([(double, key, ()), (ADD, key, ()), (double, key, ())]) == [12, 13, 26]
-    assert b"$2\r\n26\r\n" in wiretap.sent
-    assert b"$2\r\n13\r\n" not in wiretap.sent
+    assert b"$1\r\n%c\r\n" % 26 in wiretap.sent
+    assert b"$1\r\n%c\r\n" % 13 not in wiretap.sent
 
 
 @both_faces

@@ -15,8 +15,9 @@ from ._address import Address
 from ._cluster import slot
 from ._line import Line
 from ._replies import Reply
-from ._scripts import SWAP, Script, decode, encode, ending, twin
+from ._scripts import SWAP, Script, ending, twin
 from ._servers import Request, Servers
+from ._values import decode, encode
 from ._wires import command
 
 _ATTEMPTS: Final = 1000
@@ -27,7 +28,7 @@ pauses after reading the state finds another one.
 """
 _LOADS: Final = 3
 """How often scripts are loaded in one call: once is enough, unless somebody empties Redis or moves a slot meanwhile."""
-_UNKNOWN: Final = b"?"
+_UNKNOWN: Final = b"\xc1"
 """No state is written like this: the first comparison fails and brings state and time."""
 
 

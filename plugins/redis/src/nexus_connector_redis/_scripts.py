@@ -1,62 +1,55 @@
-"""Scripts: what runs inside Redis, and how states, arguments and replies are written for it."""
+"""Scripts: what runs inside Redis."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
-from typing import Final, cast
+from typing import Final
 
 import attrs
-import orjson
 
-from nexus_connector.state import AtomicOp, Plain
+from nexus_connector.state import AtomicOp
 
 from ._wires import command
 
+_NULL: Final = "local null = '\\255'\n"
 _PRELUDE: Final = """\
-local null, format, concat, type = cjson.null, string.format, table.concat, type
-local whole = format('%d', 2^53) == '9007199254740992' and '%d' or '%.0f'
-local function encode(value)
+local function check(value, depth)
   local kind = type(value)
   if kind == 'table' then
-    local parts = {}
-    for place = 1, #value do
-      local part = value[place]
-      if type(part) == 'number' and part % 1 == 0 and part <= 2^53 and part >= -2^53 then
-        parts[place] = format(whole, part)
-      else
-        parts[place] = encode(part)
-      end
-    end
-    return '[' .. concat(parts, ',') .. ']'
-  elseif kind == 'number' then
-    if value - value ~= 0 then error('not a finite number') end
-    return format(value % 1 == 0 and value <= 2^53 and value >= -2^53 and whole or '%.17g', value)
-  elseif kind == 'nil' then
-    return 'null'
+    if depth > 16 then error('lists nest more than 16 deep') end
+    for place = 1, #value do check(value[place], depth + 1) end
+  elseif kind == 'number' and value - value ~= 0 then
+    error('not a finite number')
   end
-  return cjson.encode(value)
+end
+local find, pack, unpack = string.find, cmsgpack.pack, cmsgpack.unpack
+local function write(value)
+  local data = pack(value)
+  if find(data, '\\203', 1, true) or find(data, '\\202', 1, true) or find(data, '\\192', 1, true) then
+    check(value, 1)
+  end
+  return data
 end
 local function keep(kept, state, ttl_ms)
   if state and ttl_ms > 0 then
-    redis.call('SET', KEYS[1], state, 'PX', string.format('%.0f', math.floor(ttl_ms)))
+    redis.call('SET', KEYS[1], state, 'PX', math.floor(ttl_ms))
   elseif kept then
     redis.call('DEL', KEYS[1])
   end
 end
 """
-"""cjson writes an empty list as an object and keeps 14 digits of a number: too few. What it reads, it reads well."""
+"""cmsgpack writes what is no number without a word, and nil for lists that nest too deeply."""
 
 _STEP: Final = """\
 local kept = redis.call('GET', KEYS[1])
 local time = redis.call('TIME')
 local before = nil
-if kept then before = cjson.decode(kept) end
-local state, ttl_ms, reply = step(before, time[1] * 1000 + math.floor(time[2] / 1000), cjson.decode(ARGV[1]))
-if state == nil or state == null then state = false else state = encode(state) end
+if kept then before = unpack(kept) end
+local state, ttl_ms, reply = step(before, time[1] * 1000 + math.floor(time[2] / 1000), unpack(ARGV[1]))
+if state == nil or state == null then state = false else state = write(state) end
 keep(kept, state, ttl_ms)
-return encode(reply)
+return write(reply)
 """
 
 _SWAP: Final = """\
@@ -107,9 +100,6 @@ def ending(arg: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(arg), arg)
 
 
-_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
-_write: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_read: Final = json.JSONDecoder().raw_decode
 SWAP: Final = Script.of(_PRELUDE + _SWAP)
 """Compare and set: expected state, new state, its time to live. Gives 1; or state and time, if it is another one."""
 
@@ -119,25 +109,4 @@ def twin(op: AtomicOp) -> Script:
     """Return the script of an operation that has a Lua twin; see the README for what a twin is."""
     head = f"-- {op.name} {op.version}\n"
     step = f"local function step(state, now_ms, args)\nlocal redis, KEYS, ARGV\n{op.lua}\nend\n"
-    return Script.of(head + _PRELUDE + step + _STEP)
-
-
-def encode(value: Plain) -> bytes:
-    """Write a value as JSON; odd characters go through unchanged, as Redis's reader does not know every escape.
-
-    Raises:
-        ValueError: If a number in it is not finite.
-        TypeError: If it is not plain.
-    """
-    try:
-        data = orjson.dumps(tuple(value) if isinstance(value, tuple) else value, option=_OPTIONS)
-    except TypeError:  # more than 64 bits, half of a character, a named tuple further in
-        data = b"null"
-    if b"null" in data:  # so it writes what is not finite, too
-        return _write(value).encode("utf-8", "surrogatepass")
-    return data
-
-
-def decode(data: object) -> Plain:
-    """Read what `encode` or a script wrote."""
-    return cast("Plain", _read(cast("bytes", data).decode("utf-8", "surrogatepass"))[0])
+    return Script.of(head + _NULL + step + _PRELUDE + _STEP)
