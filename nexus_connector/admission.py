@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .call import Attempt
 from .errors import ConnectorError, LocalRateLimitError, PluginError
@@ -23,6 +23,8 @@ _Question: TypeAlias = "tuple[Store, list[Gate], list[Item]]"
 """What some gates want to know of one store."""
 
 _KEY = "nexus_connector.attempt"
+
+_blank: Final = Attempt.__new__
 
 STALE_SECONDS = 0.02
 """After a longer wait the local checks are made again: the world may have changed."""
@@ -257,5 +259,12 @@ def _failure(gate: Gate, call: Call, error: Exception) -> PluginError:
 
 def _attempt(call: Call, request: Request) -> Attempt:
     most, left = call.target.max_inline_wait_seconds, call.deadline - call.io.now()
-    wait = most if most < left else max(0.0, left)
-    return Attempt(call=call, number=call.attempts + 1, region=call.region, request=request, max_wait_seconds=wait)
+    attempt = _blank(Attempt)  # what attrs would do, in half of the time: every attempt comes through here
+    attempt.call = call
+    attempt.number = call.attempts + 1
+    attempt.region = call.region
+    attempt.request = request
+    attempt.max_wait_seconds = most if most < left else max(0.0, left)
+    attempt.send_by = attempt.response = None
+    attempt.state = {}
+    return attempt

@@ -124,7 +124,7 @@ class Call:
             kind: Class of the event.
             fields: Its fields beside service, call_id and at.
         """
-        if self.target.signals.heard[kind]:
+        if self.target.signals.hears(kind):
             self.target.outbox().event(partial(self._event, kind, self.io.wall(), fields))
 
     def _event(self, kind: type[Event], at: datetime, fields: dict[str, object]) -> Event:

@@ -230,7 +230,7 @@ class Runtime:
 
     def emit(self, event: Event) -> None:
         """Tell receivers of something that happened outside of a call."""
-        if self.signals.heard[type(event)]:
+        if self.signals.hears(type(event)):
             self.process.outbox.event(lambda: event)
 
     def read_log(self, call_id: str) -> Sequence[Mapping[str, object]] | None:

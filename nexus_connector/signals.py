@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import blinker
 
 from .errors import ConfigurationError
-from .events import Event
+from .events import AttemptFinished, CallStarted, CallSucceeded, Event
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,32 +19,22 @@ E = TypeVar("E", bound=Event)
 FindLoop: TypeAlias = "Callable[[], asyncio.AbstractEventLoop | None]"
 
 _MAX_FOUND: Final = 4096
+_OF_EVERY_CALL: Final = (CallStarted, AttemptFinished, CallSucceeded)
 
 _log: Final = logging.getLogger("nexus_connector.signals")
-
-
-class Heard(dict[type[Event], bool]):
-    """Whether anybody listens to a class of events, worked out when it is first asked for."""
-
-    def __init__(self, wanted: frozenset[type[Event]]) -> None:
-        super().__init__()
-        self._wanted = wanted
-
-    def __missing__(self, kind: type[Event]) -> bool:
-        self[kind] = heard = not self._wanted.isdisjoint(kind.__mro__)
-        return heard
 
 
 class Signals:
     """The receivers of one runtime, in a namespace of its own.
 
     Attributes:
-        heard: Whether anybody listens to a class of events: ``signals.heard[CallStarted]``. A new mapping with each
-            receiver, so that an answer under way cannot outlive its question.
+        heard: What `hears` has answered so far. Those events that belong to every call are always in it:
+            ``signals.heard[CallStarted]`` is the quickest way to ask. A new mapping with each receiver, so that an
+            answer under way cannot outlive its question.
     """
 
     def __init__(self) -> None:
-        self.heard = Heard(frozenset())
+        self.heard = _heard(frozenset())
         self._namespace = blinker.Namespace()
         self._order: list[Callable[..., object]] = []
         self._wanted: frozenset[type[Event]] = frozenset()
@@ -82,8 +72,15 @@ class Signals:
     def want(self, kind: type[Event]) -> None:
         """Have events of this class made even if no receiver is connected: a sink hook hears them."""
         self._wanted |= {kind}
-        self.heard = Heard(self._wanted)
+        self.heard = _heard(self._wanted)
         self._found = {}
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Say whether anybody listens to a class of events."""
+        heard, wanted = self.heard, self._wanted
+        if kind not in heard:
+            heard[kind] = _is_wanted(kind, wanted)
+        return heard[kind]
 
     def deliver(self, event: Event) -> None:
         """Call the receivers in the order in which they were connected; what one raises concerns no other."""
@@ -122,7 +119,7 @@ class Signals:
     def _tell(self, receiver: Callable[..., object], event: Event, error: Exception) -> None:
         from .conditions import PluginFailed  # here: receivers seldom raise
 
-        if isinstance(event, PluginFailed) or not self.heard[PluginFailed]:
+        if isinstance(event, PluginFailed) or not self.hears(PluginFailed):
             return
         message = f"raised {type(error).__name__}"
         plugin, hook = _name(receiver), type(event).__name__
@@ -131,6 +128,14 @@ class Signals:
                 service=event.service, call_id=event.call_id, at=event.at, plugin=plugin, hook=hook, message=message
             )
         )
+
+
+def _heard(wanted: frozenset[type[Event]]) -> dict[type[Event], bool]:
+    return {kind: _is_wanted(kind, wanted) for kind in _OF_EVERY_CALL}
+
+
+def _is_wanted(kind: type[Event], wanted: frozenset[type[Event]]) -> bool:
+    return not wanted.isdisjoint(kind.__mro__)
 
 
 class _Indexed:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from nexus_connector import (
+    AttemptFinished,
     CallFailed,
     CallStarted,
     CallSucceeded,
@@ -264,12 +265,22 @@ def test_events_that_nobody_wants_are_not_made() -> None:
 
     with Connector.from_config(CONFIG) as connector:
         signals = connector.runtime.signals
-        assert not signals.heard[CallStarted]
+        assert not signals.hears(CallStarted)
+        assert not signals.hears(Derived)
         connector.on(CallStarted)(lambda event: None)
-        assert signals.heard[CallStarted]
-        assert not signals.heard[CallSucceeded]
-        assert signals.heard[Derived]
-        assert signals.heard[type("Later", (CallStarted,), {})]
+        assert signals.hears(CallStarted)
+        assert not signals.hears(CallSucceeded)
+        assert signals.hears(Derived)
+        assert signals.hears(type("Later", (CallStarted,), {}))
+
+
+def test_what_every_call_asks_for_is_always_answered() -> None:
+    """The events of every call are looked up without a question, also when nobody has asked for them before."""
+    with Connector.from_config(CONFIG) as connector:
+        signals = connector.runtime.signals
+        assert signals.heard == {CallStarted: False, AttemptFinished: False, CallSucceeded: False}
+        connector.on(CallSucceeded)(lambda event: None)
+        assert signals.heard == {CallStarted: False, AttemptFinished: False, CallSucceeded: True}
 
 
 def test_an_async_receiver_whose_loop_is_closed_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -73,7 +72,7 @@ class Desk:
         target = SimpleNamespace(
             name="crm",
             redactor=Redactor(sensitive_keys=frozenset(), secrets=()),
-            signals=SimpleNamespace(heard=defaultdict(lambda: True)),
+            signals=SimpleNamespace(hears=lambda kind: True),
             outbox=lambda: SimpleNamespace(event=lambda make: self.events.append(make())),
         )
         request = Request()

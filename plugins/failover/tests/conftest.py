@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -77,7 +76,7 @@ class World:
             name="crm",
             redactor=Redactor(sensitive_keys=frozenset(), secrets=()),
             replays_errors=False,
-            signals=SimpleNamespace(heard=defaultdict(lambda: True)),
+            signals=SimpleNamespace(hears=lambda kind: True),
             outbox=lambda: outbox,
         )
         return Call(

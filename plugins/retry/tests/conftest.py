@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -74,7 +73,7 @@ class World:
             name="stripe",
             redactor=redactor,
             replays_errors=False,
-            signals=SimpleNamespace(heard=defaultdict(lambda: True)),
+            signals=SimpleNamespace(hears=lambda kind: True),
             outbox=lambda: outbox,
         )
         request = request or Request()

@@ -133,12 +133,12 @@ class BreakerGate(Gate):
     def ask(self, attempt: Attempt) -> Item | None:
         """Ask the store, unless what was seen a moment ago is answer enough."""
         view, now = self._view(attempt), attempt.call.io.now()
-        mine = attempt.state[self.name] = _Pass(view, now, now)
         known = view.known
         if (known.closed or not self._refuses) and view.holds(now, self._patience):
-            mine.generation = known.seen.generation if known.closed else None
-            mine.alone = known.alone
+            generation = known.seen.generation if known.closed else None
+            attempt.state[self.name] = _Pass(view, now, now, generation, False, known.alone)
             return None
+        attempt.state[self.name] = _Pass(view, now, now)
         return ADMIT, view.key, (_lease_ms(attempt, now), view.take_along())
 
     def judge(self, attempt: Attempt, reply: Plain) -> Refusal | None:
