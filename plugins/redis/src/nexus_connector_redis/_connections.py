@@ -20,6 +20,14 @@ from ._wires import Wire
 class Places(Protocol):
     """A bounded number of places, each with a wire in it or with none; the one that came back last goes first."""
 
+    def pop(self) -> Wire | None:
+        """Take one that is there now.
+
+        Raises:
+            LookupError: If there is none.
+        """
+        ...
+
     async def take(self, seconds: float) -> Wire | None:
         """Take one.
 
@@ -48,6 +56,9 @@ class ThreadPlaces:
         self._idle: list[Wire | None] = [None] * count  # taking from it and putting into it are steps of their own
         self._waiting = 0
         self._came_back = threading.Condition()
+
+    def pop(self) -> Wire | None:
+        return self._idle.pop()
 
     async def take(self, seconds: float) -> Wire | None:
         try:
@@ -96,9 +107,12 @@ class LoopPlaces:
         for _ in range(count):
             self._queue.put_nowait(None)
 
+    def pop(self) -> Wire | None:
+        if self._queue.empty():
+            raise LookupError
+        return self._queue.get_nowait()
+
     async def take(self, seconds: float) -> Wire | None:
-        if not self._queue.empty():
-            return self._queue.get_nowait()
         async with asyncio.timeout(seconds):
             return await self._queue.get()
 
@@ -144,12 +158,13 @@ class Connections:
         Raises:
             StoreError: If not every reply came in time.
         """
+        # Two coroutines less than to await the same: a call of somebody waits for this.
         try:
-            wire = await self._places.take(self._wait_seconds)
-        except TimeoutError:
-            raise self._explain(TimeoutError(f"all {self._count} connections are in use")) from None
+            wire = self._places.pop()
+        except LookupError:
+            wire = await self._wait()
         try:
-            if wire is None or await _is_lost(wire):
+            if wire is None or not (wire.is_fresh() or not await _is_lost(wire)):
                 wire = await self._dial()
                 await wire.connect()
             return await wire.exchange(data, count)
@@ -164,6 +179,12 @@ class Connections:
                 await _end(wire)
                 wire = None
             self._places.put(wire)
+
+    async def _wait(self) -> Wire | None:
+        try:
+            return await self._places.take(self._wait_seconds)
+        except TimeoutError:
+            raise self._explain(TimeoutError(f"all {self._count} connections are in use")) from None
 
     async def close(self) -> None:
         """Close what is idle now, and the others when they are given back. May be called twice."""

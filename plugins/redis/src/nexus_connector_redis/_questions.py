@@ -57,7 +57,12 @@ class Questions:
             return []
         scripted = self._scripted(items)
         if scripted is not None:
-            return [decode(answer) for answer in await self._ask(line, scripted)]
+            answers = await self._servers.ask(line, scripted)
+            for answer in answers:
+                if isinstance(answer, ResponseError):
+                    answers = await self._ask_again(line, scripted, answers)
+                    break
+            return [decode(answer) for answer in answers]
         replies: list[Plain] = [None] * len(items)
         together: dict[Key, list[int]] = {}
         for index, (_, key, _) in enumerate(items):
@@ -122,10 +127,10 @@ class Questions:
         return _Computed(place, [items[index] for index in indices], indices, replies)
 
     async def _ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
-        """Ask; what was not done because Redis did not know the script is asked again, together with the script."""
-        answers = await self._servers.ask(line, requests)
-        if not [answer for answer in answers if isinstance(answer, ResponseError)]:
-            return answers
+        return await self._ask_again(line, requests, await self._servers.ask(line, requests))
+
+    async def _ask_again(self, line: Line, requests: Sequence[Request], answers: list[Reply]) -> list[Reply]:
+        """Ask for what was not done because Redis did not know the script, together with the script."""
         for _ in range(_LOADS):
             missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if not missing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, cast
@@ -25,8 +26,18 @@ _ODD: Final = re.compile(rb"[\xc0\xc4-\xc6\xca\xcb]|\xcf[\x80-\xff]")
 """Where there may be something to be careful with: ``None``, bytes, a fraction, a number of 64 bits."""
 
 _module: Final = cast("Any", msgpack)
-_packer: Final[Callable[[], Any]] = _module.Packer
-_write: Final[Callable[[object], bytes]] = partial(_module.packb, unicode_errors="surrogatepass", buf_size=1024)
+
+
+class _Writer(threading.local):
+    """One packer for each thread: to make one takes as long as to use it."""
+
+    def __init__(self) -> None:
+        packer = _module.Packer(unicode_errors="surrogatepass", buf_size=1024)
+        self.write: Callable[[object], bytes] = packer.pack
+        self.begin_list: Callable[[int], bytes] = packer.pack_array_header
+
+
+_writer: Final = _Writer()
 
 
 def _number(kind: int, digits: bytes) -> int:
@@ -50,7 +61,7 @@ def encode(value: Plain) -> bytes:
         TypeError: If it is not plain.
     """
     try:
-        data = _write(value)
+        data = _writer.write(value)
     except OverflowError:
         return _carefully(value)
     return data if _ODD.search(data) is None else _carefully(value)
@@ -70,16 +81,16 @@ def _carefully(value: object) -> bytes:
     if isinstance(value, list | tuple):
         parts = cast("Sequence[object]", value)
         written = [_WRITTEN_NULL if part is None else _carefully(part) for part in parts]
-        return b"".join([_packer().pack_array_header(len(parts)), *written])
+        return b"".join([_writer.begin_list(len(parts)), *written])
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return _write(_module.ExtType(_LONG, b"%d" % value))
+        return _writer.write(_module.ExtType(_LONG, b"%d" % value))
     if isinstance(value, float) and not math.isfinite(value):
         message = f"{value} is not a finite number"
         raise ValueError(message)
     if not (value is None or isinstance(value, bool | int | float | str)):
         message = f"{type(value).__name__} is not plain"
         raise TypeError(message)
-    return _write(value)
+    return _writer.write(value)
 
 
 def _plain(read: object) -> Plain:

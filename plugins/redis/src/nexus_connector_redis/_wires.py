@@ -36,6 +36,10 @@ class Wire(Protocol):
         """Connect, log in and select the database."""
         ...
 
+    def is_fresh(self) -> bool:
+        """Say whether it is known at once that it is not stale."""
+        ...
+
     async def is_stale(self) -> bool:
         """Say whether the server has closed it, or something lies there that nobody has asked for."""
         ...
@@ -92,6 +96,9 @@ class BlockingWire:
             poll.register(sock, select.POLLIN)
             self._poll = poll.poll
 
+    def is_fresh(self) -> bool:
+        return not self._left and self._poll is not None and not self._poll(0)
+
     async def is_stale(self) -> bool:
         return bool(self._left or (self.driver.can_read(0) if self._poll is None else self._poll(0)))
 
@@ -136,6 +143,9 @@ class LoopWire:
     async def connect(self) -> None:
         async with _patience(self._seconds):
             await self.driver.connect()
+
+    def is_fresh(self) -> bool:
+        return False  # the loop has to look
 
     async def is_stale(self) -> bool:
         # redis-py 8 gave it this name; before, it read what lay there, which is given up anyhow.
