@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import Sequence
 
+import attrs
 import pytest
 
 from nexus_connector import (
@@ -107,6 +108,25 @@ def test_a_receiver_cannot_mutate_what_others_hear() -> None:
         vendors.answer("crm", 200)
         connector.service("crm").get("/x")
     assert heard == ["GET /x"]
+
+
+def test_a_record_has_every_field_in_its_place() -> None:
+    """Sinks write the fields in the order of the class: none is missing, none is there that the class has not."""
+    records: list[IntegrationLog] = []
+
+    class Sink:
+        @hookimpl
+        def store_log(self, records: Sequence[IntegrationLog]) -> None:
+            kept.extend(records)
+
+    kept = records
+    with Connector.from_config(CONFIG, plugins=[Sink()]) as connector, fake(connector) as vendors:
+        vendors.answer("", 200)
+        connector.service("crm").get("/x")
+    assert {record.kind for record in records} == {"attempt", "call"}
+    for record in records:
+        assert list(vars(record)) == [field.name for field in attrs.fields(IntegrationLog)]
+        assert record == IntegrationLog(**vars(record))
 
 
 def test_a_slow_receiver_does_not_hold_a_call_up() -> None:

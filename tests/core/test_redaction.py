@@ -574,6 +574,22 @@ def test_numbers_may_be_secrets() -> None:
     assert Redactor(secrets=("90210777",)).data([90210777, 5, -90210777]) == ["****", 5, "-****"]
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b' \r\n\t{"a": 1}\n', {"a": 1}),
+        (b'{"a": 1} {"b": 2}', '{"a": 1} {"b": 2}'),
+        (b'{"a": 1}\xc2\xa0', '{"a": 1}\xa0'),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a":', '{"a":'),
+        (b" \n", " \n"),
+    ],
+)
+def test_a_json_body_is_a_tree_if_all_of_it_is_json(body: bytes, shown: object) -> None:
+    """Blanks around it do not matter; what has anything else before or behind it is text."""
+    assert DEFAULT_REDACTOR.body(body, "application/json") == shown
+
+
 def test_trees_come_out_as_plain_json() -> None:
     """Whatever comes in, the copy has the types of JSON, and the text of what JSON has no type for."""
     moment = datetime(2024, 1, 15, tzinfo=UTC)
