@@ -209,14 +209,15 @@ def test_no_text_is_taken_for_nothing(store: Store, text: str) -> None:
     assert store.run([(KEEP, key, (None,))]) == [[1, [text, None], True, []]]
 
 
-def test_a_number_that_no_twin_can_read_is_an_error(store: Store) -> None:
-    """One of more than 64 bits is kept and read by operations without a twin, digit for digit, and by no other."""
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**70, -(2**63) - 1])
+def test_a_number_that_no_twin_can_read_is_an_error(store: Store, number: int) -> None:
+    """One of more than 63 bits is kept and read by operations without a twin, digit for digit, and by no other."""
     key = (uuid4().hex,)
-    store.run([(slow(SWAP), key, ([2**70],))])
+    store.run([(slow(SWAP), key, ([number],))])
 
     with pytest.raises(StoreError, match="Bad data format"):
         store.run([(KEEP, key, (1,))])
-    assert store.run([(slow(SWAP), key, (None,))]) == [[2**70]]
+    assert store.run([(slow(SWAP), key, (None,))]) == [[number]]
 
 
 def test_lists_that_nest_too_deeply_are_refused(store: Store) -> None:
