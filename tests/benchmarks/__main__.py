@@ -72,7 +72,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
-    parser.add_argument("--rounds", type=_count, default=25, help="rounds of each group; default 25, 15 are needed to judge")
+    parser.add_argument("--rounds", type=_count, default=25, help="rounds of each group; default 25, 15 needed")
     parser.add_argument("--calls", type=_count, default=300, help="calls of each candidate in a round; default 300")
     parser.add_argument("--only", action="append", choices=list(GROUPS), help="this group only; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -50,6 +51,10 @@ def _scale(state: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
 
 def _clock(state: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
     return now_ms, 600_000, now_ms
+
+
+def _halves(state: Plain, now_ms: int, args: Sequence[Plain]) -> Step:
+    return 1, cast("int", 600_000.5), state
 
 
 SWAP = AtomicOp(name="twins.swap", version=1, py=_swap, lua="return args[1], 600000, state")
@@ -198,6 +203,16 @@ def test_a_ttl_of_nothing_forgets(store: Store) -> None:
         assert store.run([(op, key, ())]) == ["before"]
         assert store.run([(SWAP, key, (None,))]) == [None]
     assert store.run([(slow(gone), key, ()), (slow(gone), key, ())]) == [None, None]
+
+
+def test_a_ttl_with_a_fraction_is_whole_milliseconds(store: Store) -> None:
+    """Redis takes no other: the rest is cut off, whoever computes it."""
+    half = AtomicOp(name="twins.half", version=1, py=_halves, lua="return 1, 600000.5, state")
+    for op in (half, slow(half)):
+        key = (uuid4().hex,)
+
+        assert store.run([(op, key, ())]) == [None]
+        assert store.run([(op, key, ())]) == [1]
 
 
 @pytest.mark.parametrize("text", ["\udcff", "\xff", "\ud800\udcff", ""])

@@ -188,8 +188,7 @@ class View:
         with self._lock:
             if untold is self._untold:
                 self._untold = None
-            if untold.is_posted is None:
-                untold.is_posted = untold.is_there
+            untold.is_posted = untold.is_there  # from here on nobody changes that
             return untold.is_posted
 
     def go_ahead(self) -> None:

@@ -22,7 +22,7 @@ _WRITTEN_NULL: Final = b"\xa1" + _NULL
 """What ``None`` in a list is to scripts, whose lists would end at a nil. No text is written like this."""
 _LONG: Final = 1
 """The extension that holds the digits of a number of more than 63 bits; scripts can read none, and fail."""
-_ODD: Final = re.compile(rb"[\xc0\xc4-\xc6\xca\xcb]|\xcf[\x80-\xff]")
+_ODD: Final = re.compile(rb"[\xc0\xc4-\xc6\xcb]|\xcf[\x80-\xff]")
 """Where there may be something to be careful with: ``None``, bytes, a fraction, a long number."""
 
 _module: Final = cast("Any", msgpack)
