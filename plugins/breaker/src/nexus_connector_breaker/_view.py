@@ -175,7 +175,10 @@ class View:
         """Take what was left, for a question that is about to be asked; return its generation, or `NOTHING`.
 
         What comes before it must have reached the store: a success would end a row of failures that begins with them.
+        If the question gets no answer it is lost, and the row of others goes on until the next one.
         """
+        if self._untold is None:  # as for every store that does not block
+            return NOTHING
         with self._lock:
             untold = self._untold
             if untold is None or not untold.is_there or self._ahead:
