@@ -141,11 +141,11 @@ return leave(old, circuit)
 """
 
 
-def _op(name: str, py: Callable[[Plain, int, Sequence[Plain]], Step], body: str, *, version: int = 1) -> AtomicOp:
-    return AtomicOp(name=f"breaker.{name}", version=version, py=py, lua=_NAMES + _CIRCUIT + body)
+def _op(name: str, py: Callable[[Plain, int, Sequence[Plain]], Step], body: str) -> AtomicOp:
+    return AtomicOp(name=f"breaker.{name}", version=1, py=py, lua=_NAMES + _CIRCUIT + body)
 
 
-ADMIT: Final = _op("admit", admit, _ADMIT, version=2)
+ADMIT: Final = _op("admit", admit, _ADMIT)
 REPORT: Final = _op("report", report, _REPORT)
 LOOK: Final = _op("look", look, _LOOK)
 SET: Final = _op("set", by_hand, _SET)

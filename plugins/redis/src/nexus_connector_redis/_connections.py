@@ -164,7 +164,7 @@ class Connections:
         except LookupError:
             wire = await self._wait()
         try:
-            if wire is None or not (wire.is_fresh() or not await _is_lost(wire)):
+            if wire is None or (not wire.is_fresh() and await _is_lost(wire)):
                 wire = await self._dial()
                 await wire.connect()
             return await wire.exchange(data, count)

@@ -127,6 +127,7 @@ class Questions:
         return _Computed(place, [items[index] for index in indices], indices, replies)
 
     async def _ask(self, line: Line, requests: Sequence[Request]) -> list[Reply]:
+        """Ask, and ask again for what Redis did not know how to do."""
         return await self._ask_again(line, requests, await self._servers.ask(line, requests))
 
     async def _ask_again(self, line: Line, requests: Sequence[Request], answers: list[Reply]) -> list[Reply]:

@@ -13,7 +13,7 @@ from nexus_connector.state import AtomicOp
 from ._wires import command
 
 _NULL: Final = "local null = '\\255'\n"
-_PRELUDE: Final = """\
+_WRITE: Final = """\
 local function check(value, depth)
   local kind = type(value)
   if kind == 'table' then
@@ -31,6 +31,10 @@ local function write(value)
   end
   return data
 end
+"""
+"""cmsgpack writes what is no number without a word, and nil for lists that nest too deeply."""
+
+_KEEP: Final = """\
 local function keep(kept, state, ttl_ms)
   if state and ttl_ms > 0 then
     redis.call('SET', KEYS[1], state, 'PX', math.floor(ttl_ms))
@@ -39,7 +43,6 @@ local function keep(kept, state, ttl_ms)
   end
 end
 """
-"""cmsgpack writes what is no number without a word, and nil for lists that nest too deeply."""
 
 _STEP: Final = """\
 local kept = redis.call('GET', KEYS[1])
@@ -100,7 +103,7 @@ def ending(arg: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(arg), arg)
 
 
-SWAP: Final = Script.of(_PRELUDE + _SWAP)
+SWAP: Final = Script.of(_KEEP + _SWAP)
 """Compare and set: expected state, new state, its time to live. Gives 1; or state and time, if it is another one."""
 
 
@@ -109,4 +112,4 @@ def twin(op: AtomicOp) -> Script:
     """Return the script of an operation that has a Lua twin; see the README for what a twin is."""
     head = f"-- {op.name} {op.version}\n"
     step = f"local function step(state, now_ms, args)\nlocal redis, KEYS, ARGV\n{op.lua}\nend\n"
-    return Script.of(head + _NULL + step + _PRELUDE + _STEP)
+    return Script.of(head + _NULL + step + _WRITE + _KEEP + _STEP)

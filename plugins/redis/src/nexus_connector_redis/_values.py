@@ -47,9 +47,7 @@ def _number(kind: int, digits: bytes) -> int:
     return int(digits)
 
 
-_read: Final[Callable[[bytes], Plain]] = partial(
-    _module.unpackb, unicode_errors="surrogatepass", ext_hook=_number, strict_map_key=False
-)
+_read: Final[Callable[[bytes], Plain]] = partial(_module.unpackb, unicode_errors="surrogatepass", ext_hook=_number)
 _read_raw: Final[Callable[[bytes], object]] = partial(_module.unpackb, raw=True, ext_hook=_number)
 
 
